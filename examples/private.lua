@@ -1,6 +1,6 @@
 -- A feed for those who know the token: none is answered 401, a wrong one 403.
 -- Browsers cannot set headers on an EventSource, so `?token=` works too; no log line shows it.
---   FEED_TOKEN=letmein ./dev run examples/private.lua
+--   FEED_TOKEN=letmein ./dev run examples/private.lua   and open http://127.0.0.1:8080/#/events?token=letmein
 --   curl -N 'http://127.0.0.1:8080/events?token=letmein'
 --   curl -N -H 'Authorization: Bearer letmein' http://127.0.0.1:8080/events
 
