@@ -44,6 +44,7 @@ function M.run()
       first = first or (not ok and message) or nil
     end
   end
+  loop.settle()
   loop.raise_failure()
   if first then
     error(first, 0)

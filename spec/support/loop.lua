@@ -53,6 +53,19 @@ function M.fail(message)
   failure = failure or message
 end
 
+--- Lets handles that were closed go, so that none is left half closed: luv may crash when Lua's state ends
+--- before their last callbacks.
+function M.settle()
+  local closing = true
+  while closing do
+    uv.run "nowait"
+    closing = false
+    uv.walk(function(handle)
+      closing = closing or handle:is_closing()
+    end)
+  end
+end
+
 --- Raises what a callback left behind, if anything. Clears it.
 function M.raise_failure()
   local message = failure
