@@ -219,7 +219,7 @@ function Connection:closed()
   return self.ended ~= nil
 end
 
---- Waits until the peer closes.
+--- Waits until the peer closes. libuv may take an RST that comes right behind bytes for "end".
 ---@param seconds number|nil
 ---@return string how "end" or an error's name such as "ECONNRESET"
 function Connection:wait_closed(seconds)
