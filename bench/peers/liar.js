@@ -34,6 +34,7 @@ const server = http.createServer((request, response) => {
     response.write(":\n\n");
     return subscribers.push(response);
   }
+  if (request.method !== "POST") return response.end();
   let body = "";
   request.on("data", (text) => (body += text));
   request.on("end", () => {
