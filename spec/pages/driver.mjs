@@ -73,7 +73,12 @@ export function node(play) {
 // the lines of its console. An error that the page does not catch fails the spec.
 export function browser(play) {
   return run(async (input) => {
-    const instance = await chromium.launch({ executablePath: process.env.CHROMIUM, args: flags });
+    const instance = await chromium.launch({
+      executablePath: process.env.CHROMIUM,
+      args: flags,
+      handleSIGTERM: false,
+    });
+    process.once("SIGTERM", () => instance.close().finally(() => process.exit(143)));
     try {
       const context = await instance.newContext();
       const page = await context.newPage();

@@ -1,12 +1,15 @@
 -- Many event-stream subscribers in one process, each as small as can be: no queue, no reconnect; events
 -- are counted and their order is checked as they arrive. What the server does wrong fails the spec.
 
+local uv = require "luv"
 local address = require "spec.support.address"
 local cleanup = require "spec.support.cleanup"
 local event_stream = require "spec.support.event_stream"
+local files = require "spec.support.files"
 local http = require "spec.support.http"
 local http_decoder = require "spec.support.http_decoder"
 local loop = require "spec.support.loop"
+local process = require "spec.support.process"
 
 local M = {}
 
@@ -106,6 +109,17 @@ local function connect(swarm, index)
   end)
 end
 
+--- Lets this process have as many descriptors as the system allows. Servers that are already running keep
+--- the limit they have.
+local function raise_descriptor_limit(needed)
+  local soft, hard = files.read("/proc/self/limits"):match "Max open files%s+(%d+)%s+(%d+)"
+  if tonumber(hard) < needed then
+    loop.raise(("%d descriptors are needed, the system allows %s"):format(needed, hard))
+  elseif tonumber(soft) < needed then
+    process.run { "prlimit", "--pid", tostring(uv.getpid()), ("--nofile=%s:%s"):format(hard, hard) }
+  end
+end
+
 --- Opens `count` subscribers; does not wait. Options: `headers`, `on_event(index, event)`, `order` (event ->
 --- number that must grow, or nil; default: the digits at the end of the id), `at_once` (connections being
 --- opened at the same time, default 100), `receive_buffer`.
@@ -116,6 +130,7 @@ end
 ---@return support.Swarm
 function M.open(where, path, count, options)
   options = options or {}
+  raise_descriptor_limit(count + 200)
   local self = setmetatable({
     address = address.parse(where),
     path = path,
