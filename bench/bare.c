@@ -291,14 +291,13 @@ static void take_input(int descriptor)
 
 static void accept_all(void)
 {
-    int descriptor, on = 1;
+    int descriptor;
 
     while ((descriptor = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
         if (descriptor >= DESCRIPTORS_MAX) {
             close(descriptor);
             continue;
         }
-        setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         watch(EPOLL_CTL_ADD, descriptor, EPOLLIN);
     }
 }
@@ -324,8 +323,10 @@ static int listen_on(uint16_t port)
     struct sockaddr_in address = {
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t length = sizeof address;
+    int on = 1;
 
     listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* inherited by connections */
     if (listener < 0 || bind(listener, (struct sockaddr *)&address, length) < 0 ||
         listen(listener, 4096) < 0 ||
         getsockname(listener, (struct sockaddr *)&address, &length) < 0)

@@ -38,7 +38,7 @@ static const struct entry entries[] = {
     {"batches", NUMBER, FIELD(batches), "rounds of connect and replay (5)"},
     {"replay", NUMBER, FIELD(replay), "events replayed on reconnect, or of a burst (100)"},
     {"rate", NUMBER, FIELD(rate), "messages a second for latency (50)"},
-    {"in-flight", NUMBER, FIELD(in_flight), "connections being opened at once (16)"},
+    {"in-flight", NUMBER, FIELD(in_flight), "connections being opened at once (64)"},
     {"stall", NUMBER, FIELD(stall), "give up after so many ms without progress (10000)"},
     {"pid", PID, 0, "measure this process; repeatable"},
     {"children", FLAG, FIELD(children), "and all that descend from it"},
@@ -64,7 +64,7 @@ static void set_defaults(struct options *options)
         .batches = 5,
         .replay = 100,
         .rate = 50,
-        .in_flight = 16,
+        .in_flight = 64,
         .stall = 10000,
     };
     options->subscribe_headers = strdup("");

@@ -27,7 +27,7 @@ M.all = {
 
 ---@class bench.Verdict
 ---@field goal bench.Goal
----@field workload bench.Workload
+---@field title string of the workload; "-" if none measures this yet
 ---@field value number|nil the ratio or the figure; nil: not measured
 ---@field limit number
 ---@field met boolean|nil
@@ -47,19 +47,24 @@ local function judge(goal, workload, results)
   else
     value = figures.figure(results, workload, "router")
   end
-  return { goal = goal, workload = workload, value = value, limit = limit, met = value and value <= limit }
+  return { goal = goal, title = workload.title, value = value, limit = limit, met = value and value <= limit }
 end
 
---- One verdict for each goal and workload it speaks of.
+--- One verdict for each goal and workload it speaks of, at least one for each goal.
 ---@param workloads bench.Workload[]
 ---@param results bench.Results
 ---@return bench.Verdict[]
 function M.verdicts(workloads, results)
   local verdicts = {}
   for _, goal in ipairs(M.all) do
+    local found = false
     for _, workload in ipairs(workloads) do
-      if matches(goal, workload) then verdicts[#verdicts + 1] = judge(goal, workload, results) end
+      if matches(goal, workload) then
+        verdicts[#verdicts + 1] = judge(goal, workload, results)
+        found = true
+      end
     end
+    if not found then verdicts[#verdicts + 1] = { goal = goal, title = "-", limit = goal.ratio or goal.limit } end
   end
   return verdicts
 end

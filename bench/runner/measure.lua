@@ -12,7 +12,7 @@ local function load_command(workload, target, running, place)
   local command = { place.build .. "/sse-load", workload.mode, "--target", target.name }
   local function add(name, value)
     command[#command + 1] = "--" .. name
-    command[#command + 1] = tostring(value):gsub("@TOKEN@", place.token)
+    command[#command + 1] = tostring(value)
   end
   local own = target.name == "router" and workload.router_options or {}
   for name, value in pairs(workload.options) do

@@ -89,7 +89,7 @@ end
 local function goal_rows(report)
   local rows = {}
   for _, verdict in ipairs(goals.verdicts(report.workloads, report.results)) do
-    rows[#rows + 1] = { verdict.goal.text, verdict.workload.title, goals.describe(verdict) }
+    rows[#rows + 1] = { verdict.goal.text, verdict.title, goals.describe(verdict) }
   end
   return rows
 end

@@ -130,16 +130,17 @@ function M.pinned(core, command)
 end
 
 --- Starts a command that prints a ready line, or that listens on `port`, and waits until it does.
---- Raises if it does not within ten seconds.
+--- Raises if it does not within `seconds`, ten if not given.
 ---@param command string[]
 ---@param port integer|nil
+---@param seconds number|nil
 ---@return bench.Running
-function M.start_command(command, port)
+function M.start_command(command, port, seconds)
   local started = process.start(command)
   local function ready_port()
     return port or tonumber(started.output:match("listening on http://127%.0%.0%.1:(%d+)/"))
   end
-  process.wait(10, function() return ready_port() ~= nil or started.code ~= nil end)
+  process.wait(seconds or 10, function() return ready_port() ~= nil or started.code ~= nil end)
   if started.code or not ready_port() or not process.wait_for_answer(ready_port(), 10) then
     process.stop(started)
     error(("%s did not start: %s"):format(table.concat(command, " "), started.errors), 0)
