@@ -1,0 +1,181 @@
+-- Files of one folder as HTTP answers: types, validators, conditions and ranges. That no path leads out of
+-- the folder is the core's promise (it resolves strictly below the root); here such paths are 404 before.
+
+local core = require "sse.core"
+local httpdate = require "sse.httpdate"
+local media = require "sse.media"
+local options = require "sse.options"
+local range = require "sse.range"
+
+local M = {}
+
+---@class sse.static.Options
+---@field index string? file that stands for its folder; "index.html" when absent
+---@field cache_control string? "no-cache" when absent: browsers ask each time, and get 304
+---@field dotfiles boolean? whether names that begin with a dot are served; false when absent
+
+local RULES = {
+  index = { type = "string", default = "index.html" },
+  cache_control = { type = "string", default = "no-cache" },
+  dotfiles = { type = "boolean", default = false },
+}
+
+-- What a request can cause by its path alone, so it is told no more than "not found".
+local NOT_FOUND = {
+  ENOENT = true, ENOTDIR = true, EISDIR = true, EACCES = true, EPERM = true, ELOOP = true, EXDEV = true,
+  ENAMETOOLONG = true, EINVAL = true, ENXIO = true,
+}
+
+--- The prefix without its last slash; "" for "/".
+local function base_of(prefix)
+  options.argument("sse.static", 1, "prefix", prefix, "string")
+  if prefix:sub(1, 1) ~= "/" or prefix:find "[:*?#%%]" then
+    options.raise(("sse.static: argument 1 (prefix) must be a plain path such as \"/\" or \"/files\", got %q")
+      :format(prefix))
+  end
+  return (prefix:gsub("/+$", ""))
+end
+
+--- Patterns to route to the handler: the folder without its slash, which is redirected, and all below.
+---@param prefix string
+---@return string[]
+function M.patterns(prefix)
+  local base = base_of(prefix)
+  if base == "" then
+    return { "/*file" }
+  end
+  return { base, base .. "/*file" }
+end
+
+--- Whether a decoded path is one that may be looked for: plain names between single slashes.
+local function is_plain(file, dotfiles)
+  if file:find "[\0\\]" or file:find("//", 1, true) or file:sub(1, 1) == "/" then
+    return false
+  end
+  for name in file:gmatch "[^/]+" do
+    if name == "." or name == ".." or not dotfiles and name:sub(1, 1) == "." then
+      return false
+    end
+  end
+  return true
+end
+
+local function not_found()
+  return 404, "not found\n"
+end
+
+local function cannot_open(code)
+  if NOT_FOUND[code] then
+    return not_found()
+  end
+  return 503, "the file cannot be read now\n"
+end
+
+--- A location that leads back to the same decoded path.
+local function encode(path)
+  return (path:gsub("[^%w/._~!$&'()*+,;=:@-]", function(char)
+    return ("%%%02X"):format(char:byte())
+  end))
+end
+
+--- Whether a list of entity tags names this one, by the weak comparison of If-None-Match.
+local function names_tag(list, tag)
+  if list:find "^%s*%*%s*$" then
+    return true
+  end
+  for candidate in list:gmatch '"[^"]*"' do
+    if candidate == tag then
+      return true
+    end
+  end
+  return false
+end
+
+--- Whether the client's copy is as new as the file; the tag decides where both are asked.
+local function is_fresh(req, tag, modified)
+  local tags = req.headers["if-none-match"]
+  if tags then
+    return names_tag(tags, tag)
+  end
+  local since = httpdate.parse(req.headers["if-modified-since"] or "")
+  return since ~= nil and modified <= since
+end
+
+--- The range that counts: If-Range makes it depend on an unchanged file, and only GET has ranges.
+local function wanted_range(req, size, tag, last_modified)
+  local condition = req.headers["if-range"]
+  if req.method ~= "GET" or condition and condition ~= tag and condition ~= last_modified then
+    return nil
+  end
+  return range.parse(req.headers.range, size)
+end
+
+--- Answers with an open file; closes it where its bytes are not sent.
+local function answer(req, path, file, size, modified, checked)
+  local tag = ('"%x-%x"'):format(size, modified)
+  local headers = {
+    ["Cache-Control"] = checked.cache_control,
+    ETag = tag,
+    ["Last-Modified"] = httpdate.format(modified),
+  }
+  if is_fresh(req, tag, modified) then
+    file:close()
+    return 304, nil, headers
+  end
+  headers["Accept-Ranges"] = "bytes"
+  local offset, length = wanted_range(req, size, tag, headers["Last-Modified"])
+  if length == "unsatisfiable" then
+    file:close()
+    headers["Content-Range"] = "bytes */" .. size
+    return 416, "there is no such range\n", headers
+  end
+  headers["Content-Type"] = media.type(path)
+  headers["X-Content-Type-Options"] = "nosniff"
+  if not offset then
+    return 200, { file = file, offset = 0, length = size }, headers
+  end
+  headers["Content-Range"] = ("bytes %d-%d/%d"):format(offset, offset + length - 1, size)
+  return 206, { file = file, offset = offset, length = length }, headers
+end
+
+--- The root as an absolute path: a relative one begins at the script's folder, not where it was started.
+local function resolve(root)
+  options.argument("sse.static", 2, "folder", root, "string")
+  local path = root:sub(1, 1) == "/" and root or core.script_dir() .. "/" .. root
+  local file, message, code = core.file_open(path, ".")
+  if file then
+    file:close()
+  elseif code ~= "EISDIR" then
+    options.raise(("sse.static: cannot serve the folder '%s': %s"):format(path, message))
+  end
+  return path
+end
+
+--- Handler for the routes of `patterns`.
+---@param prefix string where the files appear, "/" or "/files"
+---@param root string folder; relative to the script's own
+---@param given sse.static.Options?
+---@return fun(req: table): integer, table|string|nil, table?
+function M.handler(prefix, root, given)
+  local base = base_of(prefix)
+  local folder = resolve(root)
+  local checked = options.check("sse.static", given, RULES)
+  return function(req)
+    local path = req.params.file
+    if not path then
+      return 301, nil, { Location = encode(base) .. "/" }
+    elseif not is_plain(path, checked.dotfiles) then
+      return not_found()
+    end
+    local name = (path == "" or path:sub(-1) == "/") and path .. checked.index or path
+    local file, size, modified = core.file_open(folder, name)
+    if file then
+      return answer(req, name, file, size, modified, checked)
+    elseif modified == "EISDIR" and name == path then
+      return 301, nil, { Location = encode(base .. "/" .. path) .. "/" }
+    end
+    return cannot_open(modified)
+  end
+end
+
+return M
