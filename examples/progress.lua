@@ -27,7 +27,7 @@ sse.post("/jobs", function()
   count, running = count + 1, running + 1
   local id = tostring(count)
   jobs[id] = { id = id, since = sse.now(), channel = sse.channel("job." .. id) }
-  sse.spawn(function() work(jobs[id]) end)
+  sse.spawn(work, jobs[id])
   return 201, { id = id, events = "/jobs/" .. id .. "/events" }
 end)
 
