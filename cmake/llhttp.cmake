@@ -1,0 +1,23 @@
+# Target `llhttp`: the system's library where there is one, else built from the sources that Debian's
+# package node-llhttp installs.
+find_package(llhttp QUIET CONFIG)
+pkg_check_modules(LLHTTP QUIET IMPORTED_TARGET libllhttp)
+add_library(llhttp INTERFACE)
+if(TARGET llhttp::llhttp_shared)
+  target_link_libraries(llhttp INTERFACE llhttp::llhttp_shared)
+elseif(TARGET llhttp::llhttp_static)
+  target_link_libraries(llhttp INTERFACE llhttp::llhttp_static)
+elseif(LLHTTP_FOUND)
+  target_link_libraries(llhttp INTERFACE PkgConfig::LLHTTP)
+else()
+  find_path(LLHTTP_SOURCE llhttp.c PATHS /usr/share/llhttp NO_DEFAULT_PATH)
+  find_path(LLHTTP_INCLUDE llhttp.h PATHS /usr/share/include/llhttp NO_DEFAULT_PATH)
+  if(NOT LLHTTP_SOURCE OR NOT LLHTTP_INCLUDE)
+    message(FATAL_ERROR "llhttp is missing: install libllhttp-dev, or node-llhttp on Debian 12")
+  endif()
+  add_library(llhttp-sources STATIC ${LLHTTP_SOURCE}/llhttp.c ${LLHTTP_SOURCE}/http.c
+                                    ${LLHTTP_SOURCE}/api.c)
+  target_include_directories(llhttp-sources SYSTEM PUBLIC ${LLHTTP_INCLUDE})
+  target_compile_options(llhttp-sources PRIVATE -w)
+  target_link_libraries(llhttp INTERFACE llhttp-sources)
+endif()

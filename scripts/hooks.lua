@@ -1,0 +1,75 @@
+-- sse.on: handlers of what happens in the router.
+
+local core = require "sse.core"
+local options = require "sse.options"
+
+local M = {}
+
+local NAMES = { "subscribe", "unsubscribe", "shutdown", "error" }
+
+local handlers = {}
+local streams = {} -- what "unsubscribe" is told of each open stream
+local telling_error = false
+
+--- Calls `fn` each time: "subscribe" and "unsubscribe" with { channels =, path =, ip =, id = }, "shutdown"
+--- before the router ends, "error" with the text of a script's error. Handlers may wait.
+---@param name "subscribe"|"unsubscribe"|"shutdown"|"error"
+---@param fn function
+function M.on(name, fn)
+  options.argument("sse.on", 1, "event", name, { type = "string", values = NAMES })
+  options.argument("sse.on", 2, "handler", fn, "function")
+  handlers[name] = handlers[name] or {}
+  table.insert(handlers[name], fn)
+  if name == "unsubscribe" then
+    core.watch_closing()
+  end
+end
+
+local function run(name, ...)
+  for _, fn in ipairs(handlers[name] or {}) do
+    core.spawn(fn, ...)
+  end
+end
+
+--- The core tells of something. An error in an error handler is only logged.
+function M.emit(name, ...)
+  if name == "closed" then
+    local id = ...
+    local info = streams[id]
+    streams[id] = nil
+    if info then
+      run("unsubscribe", info)
+    end
+  elseif name ~= "error" then
+    run(name, ...)
+  elseif not telling_error then
+    telling_error = true
+    run(name, ...)
+    telling_error = false
+  end
+end
+
+local function names_of(channels)
+  local names = {}
+  for index, channel in ipairs(channels) do
+    names[index] = type(channel) == "string" and channel or channel.name
+  end
+  return names
+end
+
+--- A stream of channels has started.
+---@param req sse.Request
+---@param subscription sse.Subscription
+---@param id integer
+function M.subscribed(req, subscription, id)
+  if not handlers.subscribe and not handlers.unsubscribe then
+    return
+  end
+  local info = { channels = names_of(subscription.channels), path = req.path, ip = req.ip, id = id, req = req }
+  if handlers.unsubscribe then
+    streams[id] = info
+  end
+  run("subscribe", info)
+end
+
+return M

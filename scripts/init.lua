@@ -1,0 +1,152 @@
+-- The `sse` module: what scripts require. Behaviour is here and in the files beside, state is in C.
+
+local auth = require "sse.auth"
+local core = require "sse.core"
+local describe = require "sse.describe"
+local filter = require "sse.filter"
+local hooks = require "sse.hooks"
+local json = require "sse.json"
+local log = require "sse.log"
+local options = require "sse.options"
+local routes = require "sse.routes"
+local static = require "sse.static"
+local stream = require "sse.stream"
+local subscription = require "sse.subscription"
+local system = require "sse.system"
+local timers = require "sse.timers"
+local units = require "sse.units"
+
+local sse = {
+  array = json.array,
+  after = timers.after,
+  auth = auth,
+  cors = routes.cors,
+  every = timers.every,
+  filter = filter.define,
+  json = json,
+  log = log,
+  now = core.now,
+  null = json.null,
+  on = hooks.on,
+  publish = core.publish,
+  sleep = timers.sleep,
+  spawn = timers.spawn,
+  stream = stream.new,
+  subscribe = subscription.new,
+  system = system.read,
+  use = routes.use,
+}
+
+for _, method in ipairs { "GET", "POST", "PUT", "PATCH", "DELETE", "ANY" } do
+  sse[method:lower()] = function(path, ...)
+    routes.add(method, path, ...)
+  end
+end
+
+--- Listens on an address: "HOST:PORT", ":PORT", "[IPV6]:PORT" or "unix:PATH". --listen overrides all.
+---@param address string
+function sse.listen(address)
+  core.listen(options.argument("sse.listen", 1, "address", address, "string"))
+end
+
+local function key_rule(value)
+  if type(value) == "string" or type(value) == "function" then
+    return value
+  end
+  return nil, "must be a field's name or a function of the event"
+end
+
+local CHANNEL_RULES = {
+  history = { type = "integer", min = 0, max = 10000000, default = 100 },
+  max_age = { type = "duration" },
+  max_bytes = { type = "size", default = 16 * 1024 * 1024 },
+  key = { type = key_rule },
+  on_lag = { type = "string", values = { "disconnect", "skip" }, default = "disconnect" },
+}
+
+--- The channel of that name, with these options from now on.
+---@param name string
+---@param given sse.ChannelOptions?
+---@return sse.Channel
+function sse.channel(name, given)
+  options.argument("sse.channel", 1, "name", name, "string")
+  return core.channel(name, options.check("sse.channel", given, CHANNEL_RULES))
+end
+
+--- The parts of "a,b,c" without the spaces around them; none for nil or "".
+---@param text string?
+---@param separator string? one character; "," when absent
+---@return string[]
+function sse.split(text, separator)
+  local parts = {}
+  for part in (text or ""):gmatch("[^" .. (separator or ","):gsub("%W", "%%%0") .. "]+") do
+    local trimmed = part:match "^%s*(.-)%s*$"
+    if trimmed ~= "" then
+      parts[#parts + 1] = trimmed
+    end
+  end
+  return parts
+end
+
+--- A value for a `<close>` variable: `fn` runs when the variable goes out of scope, also when a client leaves.
+---@param fn function
+---@return table
+function sse.defer(fn)
+  options.argument("sse.defer", 1, "function", fn, "function")
+  return setmetatable({}, { __close = fn })
+end
+
+--- Serves the files of a folder; a relative one begins at the script's own.
+---@param prefix string
+---@param folder string
+---@param given sse.static.Options?
+function sse.static(prefix, folder, given)
+  local handler = static.handler(prefix, folder, given)
+  for _, pattern in ipairs(static.patterns(prefix)) do
+    routes.add("GET", pattern, handler)
+  end
+end
+
+--- A handler that serves one file; a relative path begins at the script's folder.
+---@param path string
+---@param given sse.static.Options?
+---@return fun(req: sse.Request): ...
+function sse.file(path, given)
+  options.argument("sse.file", 1, "path", path, "string")
+  local folder, name = path:match "^(.*/)([^/]+)$"
+  local handler = static.handler("/", folder or ".", given)
+  return function(req)
+    return handler(setmetatable({ params = { file = name or path } }, { __index = req }))
+  end
+end
+
+local EVENT_FIELDS = { "event", "data", "id", "retry", "key", "meta" }
+
+--- Raises because of a field that no event has.
+local function check_event(event)
+  local known = {}
+  for _, name in ipairs(EVENT_FIELDS) do
+    known[name] = true
+  end
+  for name in pairs(event) do
+    if not known[name] then
+      local nearest = type(name) == "string" and options.nearest(name, EVENT_FIELDS)
+      options.raise(("an event has no field '%s' (%s)"):format(tostring(name),
+        nearest and ("did you mean '%s'?"):format(nearest) or "it has " .. table.concat(EVENT_FIELDS, ", ")))
+    end
+  end
+end
+
+core.hooks {
+  dispatch = routes.dispatch,
+  encode = function(value)
+    return json.encode(value, "data")
+  end,
+  decode = json.decode,
+  duration = units.duration,
+  event = check_event,
+  emit = hooks.emit,
+  describe = describe.text,
+}
+
+return sse

@@ -1,0 +1,108 @@
+-- What handlers see of a request: a table whose fields are computed when they are first read.
+
+local core = require "sse.core"
+local json = require "sse.json"
+
+local M = {}
+
+---@class sse.Request
+---@field method string
+---@field path string decoded; use `params` for its parts
+---@field params table<string, string> of the route's pattern
+---@field query table<string, string> the first value of each key
+---@field query_all table<string, string[]> all values of each key
+---@field headers table<string, string> by lower-case name
+---@field cookies table<string, string>
+---@field body string
+---@field ip string of the peer; "unix" on a local socket
+---@field last_event_id string? of the header, else of ?last_event_id= or ?lastEventId=
+---@field claims table? what a guard of sse.auth has found
+local Request = {}
+
+local fields = {}
+
+function fields.path(req)
+  return core.decode_uri(req.raw_path) or req.raw_path
+end
+
+function fields.query(req)
+  local first, all = core.parse_query(req.raw_query)
+  req.query_all = all
+  return first
+end
+
+function fields.query_all(req)
+  local first, all = core.parse_query(req.raw_query)
+  req.query = first
+  return all
+end
+
+function fields.headers(req)
+  return req.handle:headers()
+end
+
+function fields.body(req)
+  return req.handle:body()
+end
+
+--- Cookie pairs; a value may stand in quotes (RFC 6265, 5.4).
+function fields.cookies(req)
+  local cookies = {}
+  for name, value in (req.handle:header "cookie" or ""):gmatch "([^=;%s]+)=([^;]*)" do
+    cookies[name] = cookies[name] or value:match '^"(.*)"%s*$' or value:match "^(.-)%s*$"
+  end
+  return cookies
+end
+
+function fields.last_event_id(req)
+  local header = req.handle:header "last-event-id"
+  if header and header ~= "" then
+    return header
+  end
+  local id = req.query.last_event_id or req.query.lastEventId
+  return id ~= "" and id or nil
+end
+
+function Request.__index(req, name)
+  local method = Request[name]
+  if method then
+    return method
+  end
+  local compute = fields[name]
+  local value = compute and compute(req)
+  if value ~= nil then
+    rawset(req, name, value)
+  end
+  return value
+end
+
+--- The body as JSON.
+---@return any value nil when it is not valid
+---@return string? message
+function Request:json()
+  return json.decode(self.body)
+end
+
+--- The body as a form (application/x-www-form-urlencoded).
+---@return table<string, string> first value of each key
+---@return table<string, string[]> all values
+function Request:form()
+  return core.parse_query(self.body)
+end
+
+--- Whether the client named a starting point in the query that is none. Browsers never recover from an
+--- error answer, so one in the header is answered with a `reset` event instead.
+function Request:has_bad_start()
+  local header = self.handle:header "last-event-id"
+  return not (header and header ~= "") and self.last_event_id ~= nil and not core.check_start(self.last_event_id)
+end
+
+---@param handle userdata the core's request
+---@return sse.Request
+function M.new(handle)
+  local method, path, query, ip = handle:line()
+  return setmetatable({ handle = handle, method = method, raw_path = path, raw_query = query, ip = ip, params = {} },
+    Request)
+end
+
+return M

@@ -1,0 +1,153 @@
+-- Routes: which handler answers a request, and the guards before it.
+
+local cors = require "sse.cors"
+local hooks = require "sse.hooks"
+local options = require "sse.options"
+local request = require "sse.request"
+local response = require "sse.response"
+local router = require "sse.router"
+
+local M = {}
+
+local table_of_routes = router.new()
+local common_guards = {}
+local sharing -- sse.cors
+
+local function is_callable(value)
+  return type(value) == "function"
+end
+
+--- A channel or a description of a stream in the place of a handler.
+local function handler_of(what, value)
+  if is_callable(value) then
+    return value
+  elseif response.stream_of(value) then
+    return function()
+      return value
+    end
+  end
+  return options.raise(("%s: the last argument must be a handler (a function) or a channel, got %s")
+    :format(what, type(value)))
+end
+
+local function check_guards(what, guards, first)
+  for index, guard in ipairs(guards) do
+    options.argument(what, first + index - 1, "guard", guard, "function")
+  end
+end
+
+--- Defines a route. The arguments behind the path are guards, the last one is the handler.
+---@param method string
+---@param path string
+function M.add(method, path, ...)
+  local what = "sse." .. method:lower()
+  options.argument(what, 1, "path", path, "string")
+  local guards = { ... }
+  if select("#", ...) == 0 then
+    options.raise(("%s: a handler is missing behind the path"):format(what))
+  end
+  local handler = handler_of(what, select(-1, ...))
+  guards[select("#", ...)] = nil
+  check_guards(what, guards, 2)
+  local all = table.move(guards, 1, #guards, #common_guards + 1, table.move(common_guards, 1, #common_guards, 1, {}))
+  table_of_routes:add(method, path, { guards = all, handler = handler })
+end
+
+--- Guards of every route that is defined from now on.
+function M.use(...)
+  local guards = { ... }
+  check_guards("sse.use", guards, 1)
+  table.move(guards, 1, #guards, #common_guards + 1, common_guards)
+end
+
+--- Allows other origins' pages to use the routes.
+function M.cors(given)
+  if type(given) == "string" then
+    given = { origins = given }
+  end
+  sharing = cors.new(given)
+end
+
+function M.list()
+  return table_of_routes:list()
+end
+
+local function headers_for(req)
+  local headers = {}
+  if sharing then
+    sharing:apply(req, headers)
+  end
+  return headers
+end
+
+--- Answers with a guard's or handler's results.
+local function answer(req, first, ...)
+  local headers = headers_for(req)
+  local stream = response.stream_of(first)
+  if not stream then
+    return response.send(req, headers, first, ...)
+  elseif req:has_bad_start() then
+    return response.send(req, headers, 400, {
+      error = "last_event_id must be an id, earliest, latest, last=20 or since=10m",
+    })
+  end
+  local id = stream:open(req, headers)
+  if id then
+    hooks.subscribed(req, stream, id)
+  end
+end
+
+--- Requests that no route answers.
+local function answer_without_route(req, status, allow)
+  local headers = headers_for(req)
+  if status == 405 or req.raw_path == "*" then
+    headers.Allow = allow
+    if req.method == "OPTIONS" then
+      return response.send(req, headers, 204)
+    end
+  end
+  return response.send(req, headers, status)
+end
+
+local function answer_preflight(req)
+  local _, _, allow = table_of_routes:match("OPTIONS", req.raw_path)
+  local status, _, headers = sharing:preflight(req, allow)
+  if status then
+    req.handle:respond(status, headers)
+  end
+  return status ~= nil
+end
+
+local function run_guards(req, guards, index)
+  local guard = guards[index]
+  if not guard then
+    return false
+  end
+  local results = table.pack(guard(req))
+  if results[1] ~= nil then
+    answer(req, table.unpack(results, 1, results.n))
+    return true
+  end
+  return run_guards(req, guards, index + 1)
+end
+
+--- Answers a request. Runs as a coroutine of its own.
+---@param handle userdata
+function M.dispatch(handle)
+  local req = request.new(handle)
+  if not req.raw_path then
+    return answer(req, 400)
+  elseif req.method == "OPTIONS" and sharing and answer_preflight(req) then
+    return
+  end
+  local route, params, allow = table_of_routes:match(req.method, req.raw_path)
+  if not route then
+    return answer_without_route(req, params, allow)
+  end
+  req.params = params
+  if not run_guards(req, route.guards, 1) then
+    answer(req, route.handler(req))
+  end
+end
+
+return M

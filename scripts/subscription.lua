@@ -1,0 +1,113 @@
+-- sse.subscribe: what a handler returns to start a stream of channels.
+
+local core = require "sse.core"
+local filter = require "sse.filter"
+local options = require "sse.options"
+
+local M = {}
+
+local function channel_list(value)
+  if type(value) == "table" then
+    return value
+  end
+  return nil, "must be a list of channels or of their names"
+end
+
+local function filter_spec(value)
+  if type(value) == "string" or type(value) == "table" then
+    return value
+  end
+  return nil, 'must be a filter\'s name or { "name", arguments... }'
+end
+
+local RULES = {
+  channels = { type = channel_list },
+  events = { type = "table" },
+  filter = { type = filter_spec },
+  history = { type = "integer", min = 0 },
+  start = { type = "string" },
+  retry = { type = "duration" },
+  heartbeat = { type = "duration", default = 15 },
+  first = { type = "table" },
+}
+
+---@class sse.Subscription
+local Subscription = {}
+Subscription.__index = Subscription
+M.class = Subscription
+
+local function milliseconds(seconds)
+  return seconds and math.tointeger(seconds * 1000 // 1)
+end
+
+--- Sorts positional channels from named options.
+local function split(given)
+  local named, channels = {}, {}
+  for key, value in pairs(given) do
+    if math.type(key) ~= "integer" then
+      named[key] = value
+    end
+  end
+  for _, channel in ipairs(given) do
+    channels[#channels + 1] = channel
+  end
+  return named, channels
+end
+
+local function encode_first(events)
+  if not events then
+    return ""
+  end
+  local parts = {}
+  for index, event in ipairs(events) do
+    parts[index] = core.encode_event(event)
+  end
+  return table.concat(parts)
+end
+
+local function start_of(checked)
+  if checked.start and not core.check_start(checked.start) then
+    options.raise "sse.subscribe: option 'start' must be an id, earliest, latest, last=20 or since=10m"
+  end
+  return checked.start or checked.history and "last=" .. checked.history
+end
+
+--- Describes a stream of channels; return it from a handler.
+---@param given table
+---@return sse.Subscription
+function M.new(given)
+  if type(given) ~= "table" then
+    given = { given }
+  end
+  local named, channels = split(given)
+  local checked = options.check("sse.subscribe", named, RULES)
+  for _, channel in ipairs(checked.channels or {}) do
+    channels[#channels + 1] = channel
+  end
+  if #channels == 0 then
+    options.raise 'sse.subscribe: no channels: write sse.subscribe { "news" } or { channels = { "news" } }'
+  end
+  local spec = {
+    channels = channels,
+    events = checked.events,
+    start = start_of(checked),
+    retry = milliseconds(checked.retry),
+    heartbeat = milliseconds(checked.heartbeat),
+    first = encode_first(checked.first),
+  }
+  if checked.filter then
+    spec.filter_key, spec.filter = filter.resolve(checked.filter)
+  end
+  return setmetatable(spec, Subscription)
+end
+
+--- Starts the stream.
+---@param req sse.Request
+---@param headers table
+---@return integer connection
+function Subscription:open(req, headers)
+  local start = req.last_event_id or self.start
+  return req.handle:subscribe(setmetatable({ start = start }, { __index = self }), headers)
+end
+
+return M

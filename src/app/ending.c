@@ -1,0 +1,65 @@
+/* Signals, and the way out: stop accepting, let what is open end, then close. */
+#include <signal.h>
+
+#include "app/router.h"
+#include "base/log_line.h"
+
+static void end_now(struct router *router)
+{
+    if (router->ended)
+        return;
+    router->ended = true;
+    relay_to_all(router, MESSAGE_STOP);
+    uv_stop(&router->loop);
+}
+
+static void on_grace(uv_timer_t *timer)
+{
+    struct router *router = timer->data;
+    log_line(LOG_WARN, "closing what is still open after %u ms", router->config->grace);
+    end_now(router);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct router *router = handle->data;
+    if (router->ending) {
+        end_now(router);
+        return;
+    }
+    router->ending = true;
+    log_line(LOG_INFO, "%s: ending (again to end at once)", number == SIGINT ? "SIGINT" : "SIGTERM");
+    vm_emit(&router->vm, "shutdown");
+    relay_to_all(router, MESSAGE_DRAIN);
+    uv_timer_start(&router->grace, on_grace, router->config->grace, 0);
+}
+
+void ending_drained(struct router *router, unsigned shard)
+{
+    router->workers[shard].drained = true;
+    for (unsigned i = 0; i < router->worker_count; i++) {
+        if (!router->workers[i].drained)
+            return;
+    }
+    end_now(router);
+}
+
+void ending_watch(struct router *router)
+{
+    static const int numbers[] = {SIGINT, SIGTERM};
+    signal(SIGPIPE, SIG_IGN);
+    for (int i = 0; i < 2; i++) {
+        uv_signal_init(&router->loop, &router->signals[i]);
+        router->signals[i].data = router;
+        uv_signal_start(&router->signals[i], on_signal, numbers[i]);
+    }
+    uv_timer_init(&router->loop, &router->grace);
+    router->grace.data = router;
+}
+
+void ending_close(struct router *router)
+{
+    for (int i = 0; i < 2; i++)
+        uv_close((uv_handle_t *)&router->signals[i], NULL);
+    uv_close((uv_handle_t *)&router->grace, NULL);
+}

@@ -1,0 +1,126 @@
+/* Between the script and the shards: changes and decisions out, requests and endings in. */
+#include <string.h>
+
+#include "app/router.h"
+
+static struct outbox *outbox_for(struct router *router, connection_id connection)
+{
+    return &router->workers[connection >> 56].outbox;
+}
+
+static void on_change(void *context, const struct change *change)
+{
+    struct router *router = context;
+    if (!router->telling)
+        return;
+    for (unsigned i = 0; i < router->worker_count; i++)
+        outbox_push(&router->workers[i].outbox,
+                    &(struct message){.kind = MESSAGE_CHANGE, .change = change_copy(change)});
+}
+
+static bool judge(void *context, const struct group *group, const struct frame *frame)
+{
+    return vm_judge(&((struct router *)context)->vm, group, frame);
+}
+
+static void forget(void *context, const struct group *group)
+{
+    vm_forget(&((struct router *)context)->vm, group);
+}
+
+struct hub_listener relay_listener(struct router *router)
+{
+    return (struct hub_listener){router, on_change, judge, forget};
+}
+
+static void host_respond(void *context, connection_id connection, struct response *response)
+{
+    outbox_push(outbox_for(context, connection), &(struct message){.kind = MESSAGE_RESPOND,
+                                                                   .connection = connection,
+                                                                   .response = response});
+}
+
+static void host_subscribe(void *context, connection_id connection, struct response *head,
+                           struct subscription *subscription, uint64_t cursor)
+{
+    outbox_push(outbox_for(context, connection),
+                &(struct message){.kind = MESSAGE_SUBSCRIBE,
+                                  .connection = connection,
+                                  .number = subscription->definition->id,
+                                  .sequence = cursor,
+                                  .response = head});
+}
+
+static void host_stream(void *context, connection_id connection, struct response *head,
+                        unsigned heartbeat)
+{
+    outbox_push(outbox_for(context, connection), &(struct message){.kind = MESSAGE_STREAM,
+                                                                   .connection = connection,
+                                                                   .number = heartbeat,
+                                                                   .response = head});
+}
+
+static void host_send(void *context, connection_id connection, struct frame *frame)
+{
+    outbox_push(
+        outbox_for(context, connection),
+        &(struct message){.kind = MESSAGE_SEND, .connection = connection, .frame = frame});
+}
+
+static void host_end(void *context, connection_id connection)
+{
+    outbox_push(outbox_for(context, connection),
+                &(struct message){.kind = MESSAGE_END, .connection = connection});
+}
+
+struct vm_host relay_host(struct router *router)
+{
+    return (struct vm_host){
+        router, host_respond, host_subscribe, host_stream, host_send, host_end};
+}
+
+static void stream_closed(struct router *router, const struct message *message)
+{
+    if (message->number == NO_SUBSCRIPTION) {
+        vm_stream_closed(&router->vm, message->connection);
+        return;
+    }
+    struct subscription *subscription = hub_subscription(&router->hub, message->number);
+    hub_count_subscribers(&router->hub, subscription, -1);
+    hub_unsubscribe(&router->hub, subscription);
+    vm_subscriber_closed(&router->vm, message->connection);
+}
+
+void relay_receive(void *context, struct message *message)
+{
+    struct router *router = context;
+    switch ((enum message_kind)message->kind) {
+    case MESSAGE_REQUEST:
+        vm_dispatch(&router->vm, message->connection, message->exchange);
+        break;
+    case MESSAGE_CLOSED:
+        stream_closed(router, message);
+        break;
+    case MESSAGE_TAKEN:
+        vm_stream_taken(&router->vm, message->connection);
+        break;
+    case MESSAGE_DRAINED:
+        ending_drained(router, message->number);
+        break;
+    default:
+        message_deinit(message);
+    }
+}
+
+void relay_to_all(struct router *router, enum message_kind kind)
+{
+    for (unsigned i = 0; i < router->worker_count; i++)
+        outbox_push(&router->workers[i].outbox, &(struct message){.kind = (uint8_t)kind});
+    relay_flush(router);
+}
+
+void relay_flush(struct router *router)
+{
+    for (unsigned i = 0; i < router->worker_count; i++)
+        outbox_flush(&router->workers[i].outbox);
+}

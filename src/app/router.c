@@ -1,0 +1,262 @@
+/* Wiring: makes the parts, connects them, runs them, and takes them apart. */
+#include "app/router.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log_line.h"
+#include "base/memory.h"
+#include "script/event.h"
+
+/* The loop's turns */
+
+static void on_expiry(uv_timer_t *timer)
+{
+    struct router *router = timer->data;
+    hub_expire(&router->hub, event_now());
+}
+
+static void on_prepare(uv_prepare_t *prepare)
+{
+    struct router *router = prepare->data;
+    struct heap_node *first = heap_first(&router->hub.expiry);
+    if (first != NULL && !uv_is_active((uv_handle_t *)&router->expiry)) {
+        int64_t wait = (int64_t)first->key - event_now();
+        uv_timer_start(&router->expiry, on_expiry, wait < 10 ? 10 : (uint64_t)wait, 0);
+    }
+    relay_flush(router);
+}
+
+/* Workers */
+
+static int open_worker(struct router *router, unsigned index)
+{
+    struct worker *worker = &router->workers[index];
+    uv_loop_t *loop = &router->loop;
+    if (router->config->threads > 0) {
+        loop = &worker->loop;
+        int error = uv_loop_init(loop);
+        if (error != 0)
+            return error;
+    }
+    outbox_init(&worker->outbox, &worker->shard.inbox);
+    return shard_init(&worker->shard, index, loop, &router->config->shard, &router->admission,
+                      &router->inbox);
+}
+
+static void *run_worker(void *context)
+{
+    struct worker *worker = context;
+    mailbox_own(&worker->shard.inbox);
+    uv_run(&worker->loop, UV_RUN_DEFAULT);
+    return NULL;
+}
+
+/* Signals are the script thread's. */
+static int start_worker(struct worker *worker)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&worker->thread, NULL, run_worker, worker);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    worker->started = error == 0;
+    return -error;
+}
+
+static int start_workers(struct router *router)
+{
+    for (unsigned i = 0; i < router->worker_count; i++) {
+        struct worker *worker = &router->workers[i];
+        int error = shard_listen(&worker->shard, router->listeners, router->listener_count);
+        if (error == 0 && router->config->threads > 0)
+            error = start_worker(worker);
+        if (error != 0)
+            return error;
+    }
+    return 0;
+}
+
+/* The shards were told to stop. */
+static void close_worker(struct router *router, struct worker *worker)
+{
+    if (worker->started) {
+        pthread_join(worker->thread, NULL);
+    } else {
+        mailbox_deliver(&worker->shard.inbox);
+        if (router->config->threads > 0)
+            uv_run(&worker->loop, UV_RUN_DEFAULT);
+    }
+}
+
+static void free_worker(struct router *router, struct worker *worker)
+{
+    outbox_deinit(&worker->outbox);
+    shard_deinit(&worker->shard);
+    if (router->config->threads > 0)
+        uv_loop_close(&worker->loop);
+}
+
+/* The script */
+
+static bool read_stdin(struct buffer *out)
+{
+    char block[4096];
+    ssize_t length;
+    while ((length = read(STDIN_FILENO, block, sizeof block)) > 0)
+        buffer_append(out, block, (size_t)length);
+    return length == 0;
+}
+
+static bool run_script(struct router *router)
+{
+    const struct config *config = router->config;
+    struct buffer text = {0};
+    if (config->code != NULL)
+        return vm_run(&router->vm, "-e", config->code, strlen(config->code));
+    if (strcmp(config->script, "-") != 0)
+        return vm_run(&router->vm, config->script, NULL, 0);
+    bool ok = read_stdin(&text);
+    if (ok)
+        ok = vm_run(&router->vm, "-", text.data == NULL ? "" : text.data, text.length);
+    else
+        log_line(LOG_ERROR, "cannot read the script from standard input");
+    buffer_deinit(&text);
+    return ok;
+}
+
+/* Listening */
+
+static bool listen_on(struct router *router, const char *address, const char *where)
+{
+    char message[512];
+    if (router->listener_count == CONFIG_MAX_LISTEN) {
+        log_line(LOG_ERROR, "%stoo many addresses to listen on", where);
+        return false;
+    }
+    struct listener *listener = &router->listeners[router->listener_count];
+    if (listener_open(listener, address, message, sizeof message) != 0) {
+        log_line(LOG_ERROR, "%s%s", where, message);
+        return false;
+    }
+    router->listener_count++;
+    return true;
+}
+
+static bool listen_all(struct router *router)
+{
+    const struct config *config = router->config;
+    for (unsigned i = 0; i < config->listen_count; i++) {
+        if (!listen_on(router, config->listen[i], ""))
+            return false;
+    }
+    if (config->listen_count > 0)
+        return true;
+    struct list *addresses = &router->vm.addresses;
+    for (struct list *node = addresses->next; node != addresses; node = node->next) {
+        struct vm_address *address = CONTAINER_OF(node, struct vm_address, link);
+        if (!listen_on(router, address->text, address->where))
+            return false;
+    }
+    return !list_is_empty(addresses) || listen_on(router, "127.0.0.1:8080", "");
+}
+
+static void print_ready(const struct router *router)
+{
+    for (unsigned i = 0; i < router->listener_count; i++)
+        printf("sse-router: listening on %s\n", router->listeners[i].address);
+    fflush(stdout);
+}
+
+/* Life */
+
+static int open_router(struct router *router, const struct config *config)
+{
+    struct mailbox_receiver receiver = {router, relay_receive, NULL};
+    struct hub_listener listener = relay_listener(router);
+    char epoch[HUB_EPOCH_MAX + 1];
+    *router = (struct router){.config = config, .telling = true};
+    int error = uv_loop_init(&router->loop);
+    if (error == 0)
+        error = mailbox_init(&router->inbox, &router->loop, 0, &receiver);
+    if (error != 0)
+        return error;
+    admission_init(&router->admission, config->max_connections,
+                   config->max_connections_per_address);
+    hub_make_epoch(epoch);
+    hub_init(&router->hub, &config->hub, &listener, epoch);
+    uv_prepare_init(&router->loop, &router->prepare);
+    uv_timer_init(&router->loop, &router->expiry);
+    router->prepare.data = router->expiry.data = router;
+    uv_prepare_start(&router->prepare, on_prepare);
+    uv_unref((uv_handle_t *)&router->prepare);
+    ending_watch(router);
+    router->worker_count = config->threads == 0 ? 1 : config->threads;
+    router->workers = memory_zero(router->worker_count, sizeof *router->workers);
+    for (unsigned i = 0; i < router->worker_count && error == 0; i++)
+        error = open_worker(router, i);
+    if (error != 0)
+        return error;
+    struct vm_host host = relay_host(router);
+    return vm_open(&router->vm, &router->loop, &router->hub, &host, &config->vm);
+}
+
+static void close_router(struct router *router)
+{
+    if (!router->ended)
+        relay_to_all(router, MESSAGE_STOP);
+    for (unsigned i = 0; i < router->worker_count; i++)
+        close_worker(router, &router->workers[i]);
+    router->telling = false;
+    vm_close(&router->vm);
+    hub_deinit(&router->hub);
+    for (unsigned i = 0; i < router->listener_count; i++)
+        listener_close(&router->listeners[i]);
+    ending_close(router);
+    uv_close((uv_handle_t *)&router->prepare, NULL);
+    uv_close((uv_handle_t *)&router->expiry, NULL);
+    mailbox_close(&router->inbox);
+    uv_run(&router->loop, UV_RUN_DEFAULT);
+    for (unsigned i = 0; i < router->worker_count; i++)
+        free_worker(router, &router->workers[i]);
+    free(router->workers);
+    mailbox_deinit(&router->inbox);
+    admission_deinit(&router->admission);
+    uv_loop_close(&router->loop);
+}
+
+static int run(struct router *router)
+{
+    if (!run_script(router))
+        return EXIT_SCRIPT;
+    if (router->config->check) {
+        vm_describe(&router->vm);
+        return 0;
+    }
+    if (!listen_all(router))
+        return EXIT_RUN;
+    int error = start_workers(router);
+    if (error != 0) {
+        log_line(LOG_ERROR, "cannot start the I/O threads: %s", uv_strerror(error));
+        return EXIT_RUN;
+    }
+    print_ready(router);
+    uv_run(&router->loop, UV_RUN_DEFAULT);
+    return 0;
+}
+
+int router_main(const struct config *config)
+{
+    static struct router router;
+    int error = open_router(&router, config);
+    if (error != 0) {
+        log_line(LOG_ERROR, "cannot start: %s", uv_strerror(error));
+        return EXIT_RUN;
+    }
+    int status = run(&router);
+    close_router(&router);
+    return status;
+}

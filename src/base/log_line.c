@@ -1,0 +1,81 @@
+#include "base/log_line.h"
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/buffer.h"
+
+static atomic_int threshold = LOG_INFO;
+static const char *const names[] = {"debug", "info", "warn", "error", "quiet"};
+
+void log_line_set_level(enum log_level level)
+{
+    atomic_store(&threshold, (int)level);
+}
+
+bool log_line_parse_level(const char *name, enum log_level *out)
+{
+    for (int i = 0; i <= LOG_QUIET; i++) {
+        if (strcmp(name, names[i]) == 0) {
+            *out = (enum log_level)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool log_line_enabled(enum log_level level)
+{
+    return (int)level >= atomic_load_explicit(&threshold, memory_order_relaxed);
+}
+
+static void append_time(struct buffer *line)
+{
+    struct timespec now;
+    struct tm parts;
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &parts);
+    char text[32];
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+    buffer_append_format(line, "%s.%03ldZ", text, now.tv_nsec / 1000000);
+}
+
+static void append_escaped(struct buffer *line, const char *text)
+{
+    for (const char *byte = text; *byte != '\0'; byte++) {
+        if (*byte == '\n')
+            buffer_append_text(line, "\n    ");
+        else if ((unsigned char)*byte < 0x20 && *byte != '\t')
+            buffer_append_format(line, "\\x%02x", (unsigned char)*byte);
+        else
+            buffer_append_byte(line, *byte);
+    }
+}
+
+void log_line(enum log_level level, const char *format, ...)
+{
+    if (!log_line_enabled(level))
+        return;
+    struct buffer line = {0};
+    char *text = NULL;
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vasprintf(&text, format, arguments);
+    va_end(arguments);
+    if (length < 0)
+        return;
+    append_time(&line);
+    buffer_append_format(&line, " %-5s ", names[level]);
+    append_escaped(&line, text);
+    buffer_append_byte(&line, '\n');
+    /* A full pipe or a closed terminal must not stop the router: the line is lost then. */
+    ssize_t ignored = write(STDERR_FILENO, line.data, line.length);
+    (void)ignored;
+    free(text);
+    buffer_deinit(&line);
+}

@@ -1,0 +1,125 @@
+#ifndef SSE_CORE_HUB_H
+#define SSE_CORE_HUB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/heap.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "core/change.h"
+#include "core/channel.h"
+#include "core/subscription.h"
+
+/* The authority over channels, sequence and retention. It lives on the script thread; every change
+ * is told to a listener, and replicas on other threads follow by applying the same changes. */
+
+struct hub_limits {
+    size_t total_bytes; /* of all logs together */
+    size_t event_bytes; /* of one event's data */
+    uint32_t channels;
+};
+
+struct hub_counters {
+    uint64_t published;
+    uint64_t evicted_count; /* events taken because of a channel's history */
+    uint64_t evicted_age;
+    uint64_t evicted_bytes; /* ... because of a channel's max_bytes */
+    uint64_t evicted_total; /* ... because of the limit of all logs together */
+    uint64_t superseded;
+};
+
+typedef void (*hub_change_fn)(void *context, const struct change *change);
+/* The verdict of a group's filter on a frame. */
+typedef bool (*hub_judge_fn)(void *context, const struct group *group, const struct frame *frame);
+/* The group's last subscription is gone: `reference` may be released. */
+typedef void (*hub_forget_fn)(void *context, const struct group *group);
+
+struct hub_listener {
+    void *context;
+    hub_change_fn change; /* the change is borrowed for the call */
+    hub_judge_fn judge;
+    hub_forget_fn forget;
+};
+
+enum {
+    HUB_EPOCH_MAX = 16,
+    HUB_SIZE_CLASSES = 48,
+    HUB_CLOSED_AGE = 60000, /* milliseconds */
+};
+
+struct hub {
+    struct hub_limits limits;
+    struct hub_listener listener;
+    struct hub_counters counters;
+    char epoch[HUB_EPOCH_MAX + 1];
+    uint64_t sequence; /* the last one given */
+    struct map channels_by_name;
+    struct channel **channels; /* by id; NULL where free */
+    uint32_t channel_capacity;
+    uint32_t channel_count;
+    uint32_t free_id; /* no id below is free */
+    struct map subscriptions_by_key;
+    struct subscription **subscriptions; /* by id; NULL where free */
+    uint32_t subscription_capacity;
+    uint32_t free_subscription_id;
+    struct map groups_by_key;
+    size_t bytes;
+    struct list by_size[HUB_SIZE_CLASSES]; /* channels, by the logarithm of their log's bytes */
+    struct heap expiry;                    /* channels, by when their oldest event is too old */
+};
+
+/* An epoch names one life of the log. `epoch` is at most HUB_EPOCH_MAX bytes of [a-z0-9]. */
+void hub_init(struct hub *hub, const struct hub_limits *limits, const struct hub_listener *listener,
+              const char *epoch);
+void hub_deinit(struct hub *hub);
+
+/* Makes an epoch from the clock and some random bits. `out` has HUB_EPOCH_MAX + 1 bytes. */
+void hub_make_epoch(char *out);
+
+struct channel *hub_find(const struct hub *hub, struct slice name);
+/* The channel of that name, made when there is none. 0 or ERROR_CHANNEL_LIMIT. */
+int hub_open(struct hub *hub, struct slice name, const struct channel_options *options,
+             struct channel **out);
+/* Other options from now on; what they exclude is evicted. */
+void hub_configure(struct hub *hub, struct channel *channel, const struct channel_options *options,
+                   int64_t now);
+/* Frees the channel when it is not declared and has no subscriptions and no events. */
+void hub_release(struct hub *hub, struct channel *channel);
+
+/* Publishes one event: gives it the next sequence (source->sequence and, without an own id,
+ * source->id are filled in), appends it, and applies retention. `verdicts` has
+ * channel_verdict_words(channel) words. Returns the frame with a reference for the caller in *out
+ * when `out` is not NULL. 0, ERROR_LINE_BREAK, ERROR_UTF8 or ERROR_EVENT_TOO_LARGE. */
+int hub_publish(struct hub *hub, struct channel *channel, struct frame_source *source,
+                const uint64_t *verdicts, struct frame **out);
+
+/* Ends the streams of the channel's subscribers once they have all that was published, and lets the
+ * channel go when its events have become HUB_CLOSED_AGE old and nobody uses it. */
+void hub_close(struct hub *hub, struct channel *channel);
+
+/* Evicts what is older than its channel allows. Returns the milliseconds until the next event is
+ * too old, or -1 when none ever will be. */
+int64_t hub_expire(struct hub *hub, int64_t now);
+
+/* The subscription that the specification describes, shared with all that are equal; the caller
+ * gets a reference. */
+struct subscription *hub_subscribe(struct hub *hub, const struct subscription_source *source);
+void hub_unsubscribe(struct hub *hub, struct subscription *subscription);
+struct subscription *hub_subscription(const struct hub *hub, uint32_t id);
+
+/* A subscriber has come or gone: keeps the channels' counts. */
+void hub_count_subscribers(struct hub *hub, const struct subscription *subscription, int change);
+
+/* The group for that key (a filter's name and arguments), or NULL. */
+struct group *hub_find_group(const struct hub *hub, struct slice key);
+/* Makes a group with no references yet; a subscription must take it. */
+struct group *hub_new_group(struct hub *hub, struct slice key, int reference);
+
+/* Has the events after `sequence` judged that a filter group of the subscription has not seen. */
+void hub_judge(struct hub *hub, struct subscription *subscription, uint64_t sequence);
+
+/* Tells the listener of one change. */
+void hub_tell(struct hub *hub, const struct change *change);
+
+#endif

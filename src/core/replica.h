@@ -1,0 +1,135 @@
+#ifndef SSE_CORE_REPLICA_H
+#define SSE_CORE_REPLICA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "core/change.h"
+#include "core/log.h"
+
+/* An I/O thread's copy of the logs, and its subscribers. A subscriber is a cursor: it has had every
+ * event of its subscription up to that sequence. The subscribers of one subscription on one thread
+ * are an audience. Those who have all there is share the audience's cursor and stand in a dense
+ * array, which is what a broadcast walks; the others stand in its list `behind`, each with a cursor
+ * of its own:
+ *
+ *            audience_add              has all there is
+ *    (new) ---------------> behind  --------------------->  in step
+ *                             ^                                |
+ *                             +--------------------------------+
+ *                                  the socket took less
+ */
+
+struct replica_channel;
+
+struct audience_channel {
+    struct replica_channel *channel;
+    int32_t slot;
+};
+
+/* One in step. The descriptor is what a broadcast needs; the rest is behind the pointer. */
+struct member {
+    int descriptor;
+    struct subscriber *subscriber;
+};
+
+struct audience {
+    struct definition *definition;
+    struct replica *replica;
+    struct list dirty; /* in replica.dirty when a channel has news */
+    struct list behind;
+    struct member *members;
+    uint32_t member_count;
+    uint32_t member_capacity;
+    uint64_t cursor;    /* what all members have had */
+    uint64_t sent_at;   /* the loop's milliseconds when the last bytes went to all members */
+    void *heartbeat;    /* the owner's */
+    struct audience_channel channels[];
+};
+
+enum { SUBSCRIBER_BEHIND = UINT32_MAX, SUBSCRIBER_NONE = UINT32_MAX - 1 };
+
+/* Embedded in the connection. */
+struct subscriber {
+    struct audience *audience;
+    uint32_t index;     /* in audience.members, or SUBSCRIBER_BEHIND */
+    uint32_t written;   /* bytes of `partial` that are sent */
+    uint64_t cursor;    /* while behind */
+    struct frame *partial; /* a frame that the socket took in part; holds a reference */
+    struct list behind;
+};
+
+struct replica_channel {
+    uint32_t id;
+    enum lag_policy on_lag;
+    struct log log;
+    uint64_t evict_to; /* an eviction that waits for the next replica_settle */
+    struct list evicting;
+    struct audience **audiences;
+    uint32_t audience_count;
+    uint32_t audience_capacity;
+};
+
+typedef void (*replica_audience_fn)(void *context, struct audience *audience);
+
+struct replica {
+    struct replica_channel **channels; /* by id */
+    uint32_t channel_capacity;
+    struct audience **audiences; /* by the subscription's id */
+    uint32_t audience_capacity;
+    uint64_t sequence; /* the last one applied */
+    struct list dirty;
+    struct list evicting;
+    void *context;
+    replica_audience_fn opened;  /* an audience came */
+    replica_audience_fn closing; /* it goes; it has no subscribers any more */
+    replica_audience_fn ending;  /* its streams end when they have all there is */
+};
+
+void replica_init(struct replica *replica);
+void replica_deinit(struct replica *replica);
+
+/* Applies the change and releases it. Audiences with news are in `dirty` afterwards; evictions wait
+ * until replica_settle, so that those in step get the events first. */
+void replica_apply(struct replica *replica, struct change *change);
+/* To be called when the dirty audiences were served. */
+void replica_settle(struct replica *replica);
+
+struct audience *replica_audience(const struct replica *replica, uint32_t subscription);
+
+/* Joins behind, at the cursor. */
+void audience_add(struct audience *audience, struct subscriber *subscriber, uint64_t cursor);
+/* Leaves, wherever it stands. Does nothing for one that is nowhere. */
+void audience_remove(struct subscriber *subscriber);
+/* From behind to in step. */
+void audience_catch_up(struct subscriber *subscriber, int descriptor);
+/* From in step to behind, with the cursor it has reached. */
+void audience_fall_behind(struct subscriber *subscriber, uint64_t cursor);
+
+/* Collects the next frames after *cursor that the subscription lets through, at most `max`, and moves
+ * the cursor behind the last of them, or to the replica's sequence when there are no more. The
+ * frames are borrowed until the next replica_apply or replica_settle. */
+uint32_t audience_collect(const struct audience *audience, uint64_t *cursor, struct frame **frames,
+                          uint32_t max);
+
+/* True when there is nothing to collect after the cursor. */
+bool audience_is_at_end(const struct audience *audience, uint64_t cursor);
+
+/* The channel whose log no longer has what a reader at the cursor needs next, or NULL. */
+const struct replica_channel *audience_lag(const struct audience *audience, uint64_t cursor);
+
+/* The sequence after which the subscriber's next unsent event stands. */
+static inline uint64_t subscriber_position(const struct subscriber *subscriber)
+{
+    const struct frame *partial = subscriber->partial;
+    return partial != NULL && partial->sequence > subscriber->cursor ? partial->sequence
+                                                                     : subscriber->cursor;
+}
+
+static inline bool subscriber_is_in_step(const struct subscriber *subscriber)
+{
+    return subscriber->audience != NULL && subscriber->index != SUBSCRIBER_BEHIND;
+}
+
+#endif

@@ -1,0 +1,72 @@
+#ifndef SSE_CORE_SUBSCRIPTION_H
+#define SSE_CORE_SUBSCRIPTION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+#include "core/change.h"
+
+/* What some subscribers hear: a set of channels, event names, a filter group. Equal ones are one
+ * subscription, whatever number of subscribers shares it. */
+
+struct channel;
+struct group;
+struct hub;
+
+struct subscription_source {
+    struct channel **channels; /* each once */
+    uint32_t channel_count;
+    struct slice *names;
+    uint32_t name_count;
+    struct group *group; /* NULL without a filter */
+    uint32_t heartbeat;  /* milliseconds; 0 for none */
+    bool chunked;        /* HTTP/1.1, not close-delimited */
+};
+
+struct subscription {
+    struct slice key; /* owned */
+    uint32_t references;
+    struct group *group;
+    struct definition *definition;
+    struct channel *channels[]; /* in the definition's order */
+};
+
+/* Where a stream starts. */
+enum start_kind {
+    START_LATEST,
+    START_EARLIEST,
+    START_LAST,  /* number events */
+    START_SINCE, /* number = milliseconds since 1970 */
+    START_ID,    /* after the event with that id */
+};
+
+struct start {
+    enum start_kind kind;
+    int64_t number;
+    struct slice id; /* borrowed */
+};
+
+enum reset_reason { RESET_NONE, RESET_EVICTED, RESET_UNKNOWN, RESET_EPOCH, RESET_LAGGED };
+
+/* The answer to a start: a cursor, and whether the client must be told of a loss. */
+struct start_result {
+    uint64_t cursor; /* the stream continues with the first event of a higher sequence */
+    enum reset_reason reset;
+    uint64_t oldest; /* the oldest event that the log has, 0 for none */
+    uint64_t latest; /* the last sequence given */
+};
+
+/* Reads the grammar of starting points: an id, "earliest", "latest", "last=20", "since=10m"
+ * (`now` in milliseconds). Everything that is none of the others is an id. False for a malformed
+ * number or duration behind "last=" or "since=". The id borrows from `text`. */
+bool start_parse(struct slice text, int64_t now, struct start *out);
+
+/* Finds the cursor. With a filter, the events that this looks at must have been judged. */
+void subscription_resolve(struct hub *hub, struct subscription *subscription,
+                          const struct start *start, struct start_result *out);
+
+/* "evicted", "unknown", "epoch", "lagged", or "" for none. */
+const char *reset_reason_name(enum reset_reason reason);
+
+#endif

@@ -1,0 +1,198 @@
+#include "net/fanout.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "base/log_line.h"
+#include "base/memory.h"
+#include "net/stream.h"
+
+
+struct span {
+    struct frame *frames[SHARD_FRAMES];
+    uint32_t count;
+    struct slice bytes;
+};
+
+static struct connection *connection_of(struct member member)
+{
+    return CONTAINER_OF(member.subscriber, struct connection, subscriber);
+}
+
+/* Sends the span to all in step. Backwards, since who falls behind or leaves is replaced by the last
+ * member, who has had its turn. */
+static void broadcast(struct shard *shard, struct audience *audience, struct span *span)
+{
+    struct slice bytes = span->bytes;
+    for (uint32_t i = audience->member_count; i-- > 0;) {
+        struct member member = audience->members[i];
+        ssize_t sent = send(member.descriptor, bytes.data, bytes.length,
+                            MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent == (ssize_t)bytes.length)
+            continue;
+        if (sent >= 0 || errno == EAGAIN || errno == EINTR)
+            stream_fall_behind(connection_of(member), span->frames, span->count,
+                               sent < 0 ? 0 : (size_t)sent, audience->cursor);
+        else
+            connection_close(connection_of(member));
+    }
+    shard->counters.events_sent += (uint64_t)audience->member_count * span->count;
+    shard->counters.bytes_sent += (uint64_t)audience->member_count * bytes.length;
+}
+
+/* Puts the first frames that fit into one piece of memory. One frame alone is sent as it is. */
+static uint32_t join(struct shard *shard, bool chunked, struct frame **frames, uint32_t count,
+                     struct slice *out)
+{
+    *out = frame_wire(frames[0], chunked);
+    if (count == 1 || out->length >= SHARD_JOIN_BUFFER)
+        return 1;
+    size_t length = 0;
+    uint32_t joined = 0;
+    for (; joined < count; joined++) {
+        struct slice wire = frame_wire(frames[joined], chunked);
+        if (length + wire.length > SHARD_JOIN_BUFFER)
+            break;
+        memcpy(shard->join_buffer + length, wire.data, wire.length);
+        length += wire.length;
+    }
+    *out = slice_of(shard->join_buffer, length);
+    return joined;
+}
+
+void fanout_serve(struct shard *shard, struct audience *audience)
+{
+    if (list_is_empty(&audience->dirty))
+        return;
+    list_remove(&audience->dirty);
+    bool chunked = audience->definition->chunked;
+    while (audience->member_count > 0) {
+        struct span span;
+        uint64_t cursor = audience->cursor;
+        uint32_t count = audience_collect(audience, &cursor, span.frames, SHARD_FRAMES);
+        if (count == 0) {
+            audience->cursor = cursor;
+            break;
+        }
+        span.count = join(shard, chunked, span.frames, count, &span.bytes);
+        broadcast(shard, audience, &span);
+        audience->cursor = span.count == count ? cursor : span.frames[span.count - 1]->sequence;
+        audience->sent_at = shard_now(shard);
+    }
+}
+
+/* Those behind whose place is about to go are told now, while the log line can say what happened. */
+static void check_behind(struct audience *audience)
+{
+    struct list waiting;
+    list_init(&waiting);
+    list_move(&audience->behind, &waiting);
+    while (!list_is_empty(&waiting)) {
+        struct subscriber *subscriber = CONTAINER_OF(waiting.next, struct subscriber, behind);
+        list_remove(&subscriber->behind);
+        list_append(&audience->behind, &subscriber->behind);
+        uint64_t cursor = subscriber_position(subscriber);
+        const struct replica_channel *channel = audience_lag(audience, cursor);
+        if (channel != NULL && channel->on_lag == LAG_DISCONNECT)
+            fanout_lagged(CONTAINER_OF(subscriber, struct connection, subscriber), channel, cursor);
+    }
+}
+
+void fanout_flush(struct shard *shard)
+{
+    struct list served;
+    list_init(&served);
+    while (!list_is_empty(&shard->replica.dirty)) {
+        struct audience *audience =
+            CONTAINER_OF(shard->replica.dirty.next, struct audience, dirty);
+        fanout_serve(shard, audience);
+        if (!list_is_empty(&audience->behind))
+            list_append(&served, &audience->dirty);
+    }
+    replica_settle(&shard->replica);
+    while (!list_is_empty(&served)) {
+        struct audience *audience = CONTAINER_OF(served.next, struct audience, dirty);
+        list_remove(&audience->dirty);
+        check_behind(audience);
+    }
+}
+
+bool fanout_lagged(struct connection *connection, const struct replica_channel *channel,
+                   uint64_t cursor)
+{
+    struct shard *shard = connection->shard;
+    struct subscriber *subscriber = &connection->subscriber;
+    uint64_t behind = shard->replica.sequence - cursor;
+    char address[64];
+    connection_address(connection, address, sizeof address);
+    shard->counters.lagged++;
+    if (channel->on_lag == LAG_SKIP) {
+        log_line(LOG_INFO, "a reader at %s lagged by %" PRIu64 " events: skipped to the newest",
+                 address, behind);
+        subscriber->cursor = shard->replica.sequence;
+        return false;
+    }
+    log_line(LOG_INFO, "a reader at %s lagged by %" PRIu64 " events: disconnected", address, behind);
+    connection_close(connection);
+    return true;
+}
+
+/* Heartbeats */
+
+struct pulse {
+    struct deadline deadline;
+    struct audience *audience;
+};
+
+static void beat(struct shard *shard, struct deadline *deadline)
+{
+    struct audience *audience = CONTAINER_OF(deadline, struct pulse, deadline)->audience;
+    unsigned interval = audience->definition->heartbeat;
+    uint64_t due = audience->sent_at + interval;
+    if (due <= shard_now(shard)) {
+        struct frame *heartbeat = shard->heartbeat;
+        struct span span = {.frames = {heartbeat},
+                            .count = 1,
+                            .bytes = frame_wire(heartbeat, audience->definition->chunked)};
+        broadcast(shard, audience, &span);
+        audience->sent_at = shard_now(shard);
+        due = audience->sent_at + interval;
+    }
+    shard_set_deadline(shard, deadline, due);
+}
+
+void fanout_opened(void *context, struct audience *audience)
+{
+    struct shard *shard = context;
+    audience->sent_at = shard_now(shard);
+    if (audience->definition->heartbeat == 0)
+        return;
+    struct pulse *pulse = memory_zero(1, sizeof *pulse);
+    pulse->deadline.fire = beat;
+    pulse->audience = audience;
+    audience->heartbeat = pulse;
+    shard_set_deadline(shard, &pulse->deadline, audience->sent_at + audience->definition->heartbeat);
+}
+
+void fanout_closing(void *context, struct audience *audience)
+{
+    struct pulse *pulse = audience->heartbeat;
+    if (pulse == NULL)
+        return;
+    shard_clear_deadline(context, &pulse->deadline);
+    free(pulse);
+}
+
+void fanout_ending(void *context, struct audience *audience)
+{
+    struct shard *shard = context;
+    fanout_serve(shard, audience);
+    for (uint32_t i = audience->member_count; i-- > 0;)
+        stream_end(connection_of(audience->members[i]), -1);
+    struct list *behind = &audience->behind;
+    for (struct list *node = behind->next; node != behind; node = node->next)
+        CONTAINER_OF(CONTAINER_OF(node, struct subscriber, behind), struct connection, subscriber)
+            ->ending = true;
+}

@@ -1,0 +1,34 @@
+#ifndef SSE_NET_STREAM_H
+#define SSE_NET_STREAM_H
+
+#include "net/connection.h"
+
+/* Event streams: a connection whose request the script answered with one. */
+
+/* Sends the head (takes the response) and joins the audience at the cursor. */
+void stream_subscribe(struct connection *connection, struct response *head,
+                      struct audience *audience, uint64_t cursor);
+
+/* Sends the head (takes the response); events come by stream_send. Heartbeat in milliseconds of
+ * silence, 0 for none. */
+void stream_open(struct connection *connection, struct response *head, unsigned heartbeat);
+/* Queues a frame of a stream of its own. Borrows it. */
+void stream_send(struct connection *connection, struct frame *frame);
+
+/* Ends the stream when all that it should have is sent. `retry` milliseconds are told to the client
+ * before the end; negative for none. */
+void stream_end(struct connection *connection, int64_t retry);
+
+/* Sends what comes after the stream's cursor, as much as the socket takes. */
+void stream_pump(struct connection *connection);
+/* True while the stream has something to send that the socket did not take. */
+bool stream_is_behind(const struct connection *connection);
+/* The socket took only `sent` bytes of these frames: the subscriber falls behind, in the middle. */
+void stream_fall_behind(struct connection *connection, struct frame **frames, uint32_t count,
+                        size_t sent, uint64_t cursor);
+
+void stream_deadline(struct connection *connection);
+/* Takes the stream off its audience and tells the script. Only for connection.c. */
+void stream_detach(struct connection *connection);
+
+#endif

@@ -1,0 +1,408 @@
+/* Reading one HTTP/1.x request. llhttp finds the structure; what it lets through and this file must
+ * not (llhttp 8.1 accepts, for one, bare CR and LF as line ends) is caught by looking at every byte
+ * that is not body: the "framing" bytes between the spans that llhttp reports as body. */
+#include "proto/http_request.h"
+
+#include <ctype.h>
+#include <llhttp.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+
+enum { MAX_HEADERS = 128 };
+
+struct http_parser {
+    llhttp_t llhttp; /* its `data` is the http_parser */
+    const struct http_limits *limits;
+    struct http_request *request;
+    const char *scanned;  /* during feed: framing bytes before this were looked at */
+    size_t framing_bytes; /* since the start, or since the last body bytes */
+    int error;
+    char previous; /* the last framing byte */
+    bool in_value; /* llhttp reports the value of the last header */
+    bool head_complete;
+    bool complete;
+    bool method_is_token;
+};
+
+void http_request_free(struct http_request *request)
+{
+    if (request == NULL)
+        return;
+    buffer_deinit(&request->text);
+    buffer_deinit(&request->body);
+    free(request->headers);
+    free(request);
+}
+
+const char *http_request_method(const struct http_request *request)
+{
+    return llhttp_method_name((llhttp_method_t)request->method);
+}
+
+struct slice http_request_target(const struct http_request *request)
+{
+    return slice_of(request->text.data, request->target_length);
+}
+
+struct slice http_request_name(const struct http_request *request, size_t index)
+{
+    const struct http_header *header = &request->headers[index];
+    return slice_of(request->text.data + header->name, header->name_length);
+}
+
+struct slice http_request_value(const struct http_request *request, size_t index)
+{
+    const struct http_header *header = &request->headers[index];
+    return slice_of(request->text.data + header->value, header->value_length);
+}
+
+struct slice http_request_find(const struct http_request *request, const char *name)
+{
+    for (size_t i = 0; i < request->header_count; i++) {
+        if (slice_equal(http_request_name(request, i), slice_text(name)))
+            return http_request_value(request, i);
+    }
+    return slice_of(NULL, 0);
+}
+
+/* Framing */
+
+static bool is_token_byte(char byte)
+{
+    return byte > 0x20 && byte < 0x7f && strchr("\"(),/:;<=>?@[\\]{}", byte) == NULL;
+}
+
+/* Looks at framing bytes up to `end`: each CR must be followed by LF and each LF preceded by CR, and
+ * a header line must not start with white space (obs-fold, RFC 9112, 5.2). */
+static void scan_framing(struct http_parser *parser, const char *end)
+{
+    for (; parser->scanned < end; parser->scanned++) {
+        char byte = *parser->scanned;
+        bool after_line = parser->previous == '\n';
+        if ((byte == '\n') != (parser->previous == '\r'))
+            parser->error = ERROR_BAD_FRAMING;
+        if (after_line && (byte == ' ' || byte == '\t'))
+            parser->error = ERROR_BAD_FRAMING;
+        if (parser->framing_bytes == 0)
+            parser->method_is_token = is_token_byte(byte);
+        parser->previous = byte;
+        parser->framing_bytes++;
+    }
+    if (parser->framing_bytes > parser->limits->head && parser->error == 0)
+        parser->error = ERROR_HEAD_TOO_LARGE;
+}
+
+/* Headers */
+
+/* Visible bytes, spaces, tabs and obs-text (RFC 9110, 5.5); llhttp leaves some controls in. */
+static bool is_field_value(struct slice value)
+{
+    for (size_t i = 0; i < value.length; i++) {
+        unsigned char byte = (unsigned char)value.data[i];
+        if ((byte < 0x20 && byte != '\t') || byte == 0x7f)
+            return false;
+    }
+    return true;
+}
+
+static bool is_host(struct slice host)
+{
+    for (size_t i = 0; i < host.length; i++) {
+        unsigned char byte = (unsigned char)host.data[i];
+        if (!isalnum(byte) && strchr("-._~:[]!$&'()*+,;=%", byte) == NULL)
+            return false;
+    }
+    return true;
+}
+
+static bool is_digits(struct slice text)
+{
+    for (size_t i = 0; i < text.length; i++) {
+        if (!isdigit((unsigned char)text.data[i]))
+            return false;
+    }
+    return text.length > 0;
+}
+
+struct head_facts {
+    int hosts;
+    int lengths;
+    int codings;
+    bool chunked;
+};
+
+static int check_header(struct http_request *request, size_t index, struct head_facts *facts)
+{
+    struct slice name = http_request_name(request, index);
+    struct slice value = http_request_value(request, index);
+    if (!is_field_value(value))
+        return ERROR_BAD_FRAMING;
+    if (slice_equal(name, slice_text("host"))) {
+        facts->hosts++;
+        return is_host(value) ? 0 : ERROR_BAD_REQUEST;
+    }
+    if (slice_equal(name, slice_text("content-length"))) {
+        facts->lengths++;
+        return is_digits(value) ? 0 : ERROR_BAD_FRAMING;
+    }
+    if (slice_equal(name, slice_text("transfer-encoding"))) {
+        facts->codings++;
+        facts->chunked = slice_equal_case(value, "chunked");
+        return memchr(value.data, ',', value.length) == NULL ? 0 : ERROR_BAD_FRAMING;
+    }
+    if (slice_equal(name, slice_text("expect"))) {
+        request->expects_continue = slice_equal_case(value, "100-continue");
+        return request->expects_continue ? 0 : ERROR_EXPECTATION;
+    }
+    return 0;
+}
+
+static int check_head(const struct http_parser *parser)
+{
+    struct http_request *request = parser->request;
+    struct head_facts facts = {0};
+    for (size_t i = 0; i < request->header_count; i++) {
+        int error = check_header(request, i, &facts);
+        if (error != 0)
+            return error;
+    }
+    if (facts.hosts > 1 || (facts.hosts == 0 && !request->http_1_0))
+        return ERROR_BAD_REQUEST;
+    if (facts.lengths > 1 || facts.codings > 1 || (facts.lengths > 0 && facts.codings > 0))
+        return ERROR_BAD_FRAMING;
+    if (facts.codings > 0 && request->http_1_0)
+        return ERROR_BAD_FRAMING;
+    if (facts.codings > 0 && !facts.chunked)
+        return ERROR_CODING;
+    if (parser->llhttp.content_length > parser->limits->body && facts.lengths > 0)
+        return ERROR_BODY_TOO_LARGE;
+    return 0;
+}
+
+/* llhttp's callbacks. A non-zero result makes llhttp_execute return; `error` says why. */
+
+static struct http_parser *parser_of(llhttp_t *llhttp)
+{
+    return llhttp->data;
+}
+
+static int fail(struct http_parser *parser, int error)
+{
+    if (parser->error == 0)
+        parser->error = error;
+    return HPE_USER;
+}
+
+static int on_url(llhttp_t *llhttp, const char *at, size_t length)
+{
+    struct http_request *request = parser_of(llhttp)->request;
+    buffer_append(&request->text, at, length);
+    request->target_length += (uint32_t)length;
+    return 0;
+}
+
+static struct http_header *add_header(struct http_request *request)
+{
+    if (request->header_count == request->header_capacity) {
+        request->header_capacity = request->header_capacity == 0 ? 8 : request->header_capacity * 2;
+        request->headers =
+            memory_grow(request->headers, request->header_capacity * sizeof *request->headers);
+    }
+    struct http_header *header = &request->headers[request->header_count++];
+    *header = (struct http_header){0};
+    header->name = (uint32_t)request->text.length;
+    return header;
+}
+
+static int on_header_field(llhttp_t *llhttp, const char *at, size_t length)
+{
+    struct http_parser *parser = parser_of(llhttp);
+    struct http_request *request = parser->request;
+    /* Trailers (RFC 9110, 6.5) are read and dropped. */
+    if (parser->head_complete)
+        return 0;
+    if (request->header_count == 0 || parser->in_value) {
+        if (request->header_count == MAX_HEADERS)
+            return fail(parser, ERROR_HEAD_TOO_LARGE);
+        add_header(request);
+        parser->in_value = false;
+    }
+    char *end = buffer_reserve(&request->text, length);
+    for (size_t i = 0; i < length; i++) {
+        if (!is_token_byte(at[i]))
+            return fail(parser, ERROR_BAD_FRAMING);
+        end[i] = (char)tolower((unsigned char)at[i]);
+    }
+    request->text.length += length;
+    request->headers[request->header_count - 1].name_length += (uint32_t)length;
+    return 0;
+}
+
+static int on_header_value(llhttp_t *llhttp, const char *at, size_t length)
+{
+    struct http_parser *parser = parser_of(llhttp);
+    struct http_request *request = parser->request;
+    if (parser->head_complete)
+        return 0;
+    struct http_header *header = &request->headers[request->header_count - 1];
+    if (!parser->in_value) {
+        header->value = (uint32_t)request->text.length;
+        parser->in_value = true;
+    }
+    buffer_append(&request->text, at, length);
+    header->value_length += (uint32_t)length;
+    return 0;
+}
+
+/* Optional white space behind the value is not part of it (RFC 9112, 5.1). */
+static int on_header_value_complete(llhttp_t *llhttp)
+{
+    struct http_parser *parser = parser_of(llhttp);
+    struct http_request *request = parser->request;
+    if (parser->head_complete)
+        return 0;
+    struct http_header *header = &request->headers[request->header_count - 1];
+    const char *value = request->text.data + header->value;
+    while (header->value_length > 0 && (value[header->value_length - 1] == ' ' ||
+                                        value[header->value_length - 1] == '\t'))
+        header->value_length--;
+    parser->in_value = true;
+    return 0;
+}
+
+static int on_headers_complete(llhttp_t *llhttp)
+{
+    struct http_parser *parser = parser_of(llhttp);
+    struct http_request *request = parser->request;
+    request->method = llhttp->method;
+    request->http_1_0 = llhttp->http_major == 1 && llhttp->http_minor == 0;
+    parser->head_complete = true;
+    if (llhttp->http_major != 1 || llhttp->http_minor > 1)
+        return fail(parser, ERROR_VERSION);
+    int error = check_head(parser);
+    if (error != 0)
+        return fail(parser, error);
+    /* No protocol is switched to: an Upgrade header is ignored (RFC 9110, 7.8). */
+    llhttp->upgrade = 0;
+    bool waits = request->expects_continue && !request->http_1_0;
+    return waits ? HPE_PAUSED : 0;
+}
+
+static int on_body(llhttp_t *llhttp, const char *at, size_t length)
+{
+    struct http_parser *parser = parser_of(llhttp);
+    scan_framing(parser, at);
+    parser->scanned = at + length;
+    /* Many small chunks have much framing between them; only what stands between two of them counts. */
+    parser->framing_bytes = 1;
+    if (parser->request->body.length + length > parser->limits->body)
+        return fail(parser, ERROR_BODY_TOO_LARGE);
+    buffer_append(&parser->request->body, at, length);
+    return 0;
+}
+
+/* An announced chunk is refused before its bytes come. */
+static int on_chunk_header(llhttp_t *llhttp)
+{
+    struct http_parser *parser = parser_of(llhttp);
+    if (llhttp->content_length > parser->limits->body)
+        return fail(parser, ERROR_BODY_TOO_LARGE);
+    return 0;
+}
+
+static int on_message_complete(llhttp_t *llhttp)
+{
+    struct http_parser *parser = parser_of(llhttp);
+    parser->request->keep_alive = llhttp_should_keep_alive(llhttp) != 0;
+    parser->complete = true;
+    return HPE_PAUSED;
+}
+
+static const llhttp_settings_t settings = {
+    .on_url = on_url,
+    .on_header_field = on_header_field,
+    .on_header_value = on_header_value,
+    .on_header_value_complete = on_header_value_complete,
+    .on_headers_complete = on_headers_complete,
+    .on_body = on_body,
+    .on_chunk_header = on_chunk_header,
+    .on_message_complete = on_message_complete,
+};
+
+/* The parser */
+
+struct http_parser *http_parser_new(const struct http_limits *limits)
+{
+    struct http_parser *parser = memory_zero(1, sizeof *parser);
+    parser->limits = limits;
+    parser->request = memory_zero(1, sizeof *parser->request);
+    llhttp_init(&parser->llhttp, HTTP_REQUEST, &settings);
+    parser->llhttp.data = parser;
+    return parser;
+}
+
+void http_parser_free(struct http_parser *parser)
+{
+    if (parser == NULL)
+        return;
+    http_request_free(parser->request);
+    free(parser);
+}
+
+static int error_of(const struct http_parser *parser, llhttp_errno_t code)
+{
+    if (parser->error != 0)
+        return parser->error;
+    switch (code) {
+    case HPE_INVALID_VERSION:
+        return ERROR_VERSION;
+    case HPE_INVALID_METHOD:
+        return parser->method_is_token ? ERROR_METHOD : ERROR_BAD_REQUEST;
+    case HPE_INVALID_CONTENT_LENGTH:
+    case HPE_UNEXPECTED_CONTENT_LENGTH:
+    case HPE_INVALID_TRANSFER_ENCODING:
+        return ERROR_BAD_FRAMING;
+    default:
+        return ERROR_BAD_REQUEST;
+    }
+}
+
+int http_parser_feed(struct http_parser *parser, struct slice input, size_t *consumed)
+{
+    const char *end = input.data + input.length;
+    parser->scanned = input.data;
+    *consumed = input.length;
+    if (input.length == 0)
+        return HTTP_PARSER_MORE;
+    llhttp_errno_t code = llhttp_execute(&parser->llhttp, input.data, input.length);
+    if (code == HPE_PAUSED) {
+        end = llhttp_get_error_pos(&parser->llhttp);
+        *consumed = (size_t)(end - input.data);
+        llhttp_resume(&parser->llhttp);
+    } else if (code != HPE_OK) {
+        scan_framing(parser, parser->error == 0 ? llhttp_get_error_pos(&parser->llhttp)
+                                                : parser->scanned);
+        return error_of(parser, code);
+    }
+    if (parser->scanned < end)
+        scan_framing(parser, end);
+    if (parser->error != 0)
+        return parser->error;
+    if (parser->complete)
+        return HTTP_PARSER_DONE;
+    return code == HPE_PAUSED ? HTTP_PARSER_CONTINUE : HTTP_PARSER_MORE;
+}
+
+bool http_parser_head_is_complete(const struct http_parser *parser)
+{
+    return parser->head_complete;
+}
+
+struct http_request *http_parser_take(struct http_parser *parser)
+{
+    struct http_request *request = parser->request;
+    parser->request = NULL;
+    return request;
+}

@@ -1,0 +1,33 @@
+#ifndef SSE_SCRIPT_CALL_H
+#define SSE_SCRIPT_CALL_H
+
+#include "script/vm.h"
+
+/* The one door into Lua: every entry is protected, has a traceback, a time budget and an outcome. */
+
+enum call_outcome {
+    CALL_DONE,
+    CALL_YIELDED,
+    CALL_FAILED, /* the error's text with its traceback is on the stack */
+};
+
+/* Calls the function below its arguments, as lua_call does. On CALL_FAILED the text stands in the
+ * place of the results. */
+enum call_outcome call_function(struct vm *vm, lua_State *L, int arguments, int results);
+
+/* Starts or goes on with a coroutine whose (function and) arguments are on its stack. On CALL_DONE and
+ * CALL_YIELDED *results values are on its stack; on CALL_FAILED the text is on top of it. */
+enum call_outcome call_resume(struct vm *vm, lua_State *coroutine, int arguments, int *results);
+
+/* Closes a coroutine: its to-be-closed variables run. Errors in them are logged. */
+void call_close(struct vm *vm, lua_State *coroutine);
+
+/* Raises an error, with the place in the user's own script before the text. Does not return. */
+int call_raise(lua_State *L, const char *format, ...);
+/* Pushes "file:line: " of the user's own code that led here, or "". */
+void call_push_place(lua_State *L);
+
+/* Lua's coroutine.resume and coroutine.wrap, so that the budget knows which coroutine runs. */
+void call_open_coroutines(lua_State *L);
+
+#endif

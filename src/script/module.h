@@ -1,0 +1,17 @@
+#ifndef SSE_SCRIPT_MODULE_H
+#define SSE_SCRIPT_MODULE_H
+
+#include <lua.h>
+
+/* The C half of the `sse` module, for its Lua half alone: require "sse.core". Each file of this
+ * folder that binds a part of it adds its functions to the module's table. */
+void module_open(lua_State *L);
+
+/* Each adds its functions to the table on top of the stack. */
+void channel_open_module(lua_State *L);
+void request_open_module(lua_State *L);
+void stream_open_module(lua_State *L);
+void timer_open_module(lua_State *L);
+void file_open_module(lua_State *L);
+
+#endif

@@ -1,0 +1,336 @@
+/* Requests for the script: the methods of "sse.request". */
+#include "script/request.h"
+
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "proto/event_stream.h"
+#include "script/answer.h"
+#include "script/call.h"
+#include "script/channel.h"
+#include "script/event.h"
+#include "script/module.h"
+#include "script/task.h"
+
+void pending_unref(struct pending *pending)
+{
+    if (--pending->references > 0)
+        return;
+    exchange_free(pending->exchange);
+    free(pending);
+}
+
+static struct pending *pending_at(lua_State *L, int index)
+{
+    return *(struct pending **)luaL_checkudata(L, index, "sse.request");
+}
+
+struct pending *request_check(lua_State *L, int index)
+{
+    struct pending *pending = pending_at(L, index);
+    if (pending->answered)
+        call_raise(L, "the request is answered already");
+    return pending;
+}
+
+static void respond(struct pending *pending, struct response *response)
+{
+    pending->answered = true;
+    pending->vm->host.respond(pending->vm->host.context, pending->connection, response);
+}
+
+/* Dispatch */
+
+const char *request_push_title(lua_State *L, const struct http_request *request)
+{
+    struct uri_target target = {.path = slice_text("?")};
+    uri_parse_target(http_request_target(request), &target);
+    lua_pushstring(L, http_request_method(request));
+    lua_pushliteral(L, " ");
+    lua_pushlstring(L, target.path.data, target.path.length);
+    lua_concat(L, 3);
+    return lua_tostring(L, -1);
+}
+
+static void on_task_end(void *context, const char *error)
+{
+    struct pending *pending = context;
+    struct vm *vm = pending->vm;
+    bool stopped = error != NULL && error[0] == '\0';
+    if (error != NULL && !stopped) {
+        lua_State *L = vm_state(vm);
+        vm_report(vm, request_push_title(L, pending->exchange->request), error);
+        lua_pop(L, 1);
+    }
+    if (!pending->answered) {
+        const struct http_request *request = pending->exchange->request;
+        respond(pending, stopped ? answer_error(request, 503, "The server is stopping.\n")
+                                 : answer_error(request, 500, "Internal Server Error\n"));
+    }
+    pending_unref(pending);
+}
+
+void vm_dispatch(struct vm *vm, connection_id connection, struct exchange *exchange)
+{
+    lua_State *L = vm->L;
+    struct pending *pending = memory_zero(1, sizeof *pending);
+    *pending = (struct pending){
+        .references = 2, .vm = vm, .connection = connection, .exchange = exchange};
+    vm_push_hook(L, HOOK_DISPATCH);
+    struct pending **box = lua_newuserdatauv(L, sizeof(struct pending *), 0);
+    *box = pending;
+    luaL_setmetatable(L, "sse.request");
+    task_start(vm, L, 1, "request", on_task_end, pending);
+}
+
+/* Reading */
+
+static void push_slice(lua_State *L, struct slice slice)
+{
+    lua_pushlstring(L, slice.data == NULL ? "" : slice.data, slice.length);
+}
+
+/* request:line() -> method, encoded path, query, address; the path is nil for a malformed target */
+static int l_line(lua_State *L)
+{
+    const struct exchange *exchange = pending_at(L, 1)->exchange;
+    struct uri_target target;
+    lua_pushstring(L, http_request_method(exchange->request));
+    if (uri_parse_target(http_request_target(exchange->request), &target) == 0) {
+        push_slice(L, target.path);
+        push_slice(L, target.query);
+    } else {
+        lua_pushnil(L);
+        lua_pushliteral(L, "");
+    }
+    lua_pushstring(L, exchange->address);
+    return 4;
+}
+
+/* request:body() */
+static int l_body(lua_State *L)
+{
+    push_slice(L, buffer_slice(&pending_at(L, 1)->exchange->request->body));
+    return 1;
+}
+
+/* request:header(lower-case name) -> value of the first, or nil */
+static int l_header(lua_State *L)
+{
+    struct slice value =
+        http_request_find(pending_at(L, 1)->exchange->request, luaL_checkstring(L, 2));
+    if (value.data == NULL)
+        lua_pushnil(L);
+    else
+        push_slice(L, value);
+    return 1;
+}
+
+/* request:headers() -> { name = value }, repeated ones joined (RFC 9110, 5.3; cookies by "; ") */
+static int l_headers(lua_State *L)
+{
+    const struct http_request *request = pending_at(L, 1)->exchange->request;
+    lua_createtable(L, 0, (int)request->header_count);
+    for (size_t i = 0; i < request->header_count; i++) {
+        struct slice name = http_request_name(request, i);
+        push_slice(L, name);
+        lua_pushvalue(L, -1);
+        if (lua_rawget(L, -3) == LUA_TNIL) {
+            lua_pop(L, 1);
+            push_slice(L, http_request_value(request, i));
+        } else {
+            lua_pushstring(L, slice_equal(name, slice_text("cookie")) ? "; " : ", ");
+            push_slice(L, http_request_value(request, i));
+            lua_concat(L, 3);
+        }
+        lua_rawset(L, -3);
+    }
+    return 1;
+}
+
+/* Answering */
+
+/* request:respond(status, headers, body) */
+static int l_respond(lua_State *L)
+{
+    struct pending *pending = request_check(L, 1);
+    lua_Integer status = luaL_checkinteger(L, 2);
+    lua_settop(L, 4);
+    respond(pending, answer_build(L, pending->exchange->request, (int)status, 3, 4));
+    return 0;
+}
+
+/* What request:subscribe was given. Arrays are userdata on the stack. */
+struct plan {
+    struct subscription_source source;
+    struct start start;
+    int64_t retry;
+    struct slice first;
+};
+
+
+static lua_Integer list_field(lua_State *L, int index, const char *name)
+{
+    if (lua_getfield(L, index, name) == LUA_TNIL)
+        return 0;
+    return (lua_Integer)lua_rawlen(L, -1);
+}
+
+static bool contains(const struct subscription_source *source, const struct channel *channel)
+{
+    for (uint32_t i = 0; i < source->channel_count; i++) {
+        if (source->channels[i] == channel)
+            return true;
+    }
+    return false;
+}
+
+/* spec.channels: channels or names. In protected mode, since names may be wrong. */
+static void read_channels(lua_State *L, int spec, struct plan *plan)
+{
+    lua_Integer count = list_field(L, spec, "channels");
+    struct channel **channels = lua_newuserdatauv(L, ((size_t)count + 1) * sizeof *channels, 0);
+    plan->source.channels = channels;
+    for (lua_Integer i = 1; i <= count; i++) {
+        lua_rawgeti(L, -2, i);
+        struct channel *channel = channel_at(L, -1);
+        lua_pop(L, 1);
+        if (!contains(&plan->source, channel))
+            channels[plan->source.channel_count++] = channel;
+    }
+}
+
+/* spec.events: names, strings that stay in their table. */
+static void read_names(lua_State *L, int spec, struct plan *plan)
+{
+    lua_Integer count = list_field(L, spec, "events");
+    struct slice *names = lua_newuserdatauv(L, ((size_t)count + 1) * sizeof *names, 0);
+    plan->source.names = names;
+    for (lua_Integer i = 1; i <= count; i++) {
+        lua_rawgeti(L, -2, i);
+        names[i - 1].data = lua_tolstring(L, -1, &names[i - 1].length);
+        lua_pop(L, 1);
+    }
+    plan->source.name_count = (uint32_t)count;
+}
+
+/* spec.filter: a function, known by spec.filter_key. */
+static void read_filter(lua_State *L, int spec, struct plan *plan)
+{
+    struct hub *hub = vm_of(L)->hub;
+    size_t length;
+    if (lua_getfield(L, spec, "filter_key") == LUA_TNIL)
+        return;
+    const char *key = lua_tolstring(L, -1, &length);
+    plan->source.group = hub_find_group(hub, slice_of(key, length));
+    if (plan->source.group != NULL)
+        return;
+    lua_getfield(L, spec, "filter");
+    int reference = luaL_ref(L, LUA_REGISTRYINDEX);
+    plan->source.group = hub_new_group(hub, slice_of(key, length), reference);
+}
+
+static lua_Integer integer_field(lua_State *L, int index, const char *name, lua_Integer otherwise)
+{
+    lua_Integer value =
+        lua_getfield(L, index, name) == LUA_TNIL ? otherwise : lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    return value;
+}
+
+static void read_plan(lua_State *L, int spec, struct plan *plan)
+{
+    *plan = (struct plan){.start.kind = START_LATEST};
+    read_channels(L, spec, plan);
+    read_names(L, spec, plan);
+    plan->source.heartbeat = (uint32_t)integer_field(L, spec, "heartbeat", 0);
+    plan->retry = integer_field(L, spec, "retry", -1);
+    if (lua_getfield(L, spec, "start") != LUA_TNIL) {
+        size_t length;
+        const char *text = lua_tolstring(L, -1, &length);
+        start_parse(slice_of(text, length), event_now(), &plan->start);
+    }
+    lua_getfield(L, spec, "first");
+    plan->first.data = lua_tolstring(L, -1, &plan->first.length);
+    read_filter(L, spec, plan);
+}
+
+/* What comes before any event of the channels: a comment, so that the client sees the stream open,
+ * `retry`, the events for this client alone, and the news of a loss. */
+static void append_opening(struct buffer *out, const struct vm *vm, const struct plan *plan,
+                           const struct start_result *result)
+{
+    buffer_append_text(out, ":\n\n");
+    if (plan->retry >= 0)
+        event_stream_retry(out, plan->retry);
+    buffer_append_slice(out, plan->first);
+    if (result->reset == RESET_NONE)
+        return;
+    buffer_append_format(out, "event: reset\ndata: {\"reason\":\"%s\",\"latest\":\"%s-%llu\"}\n\n",
+                         reset_reason_name(result->reset), vm->hub->epoch,
+                         (unsigned long long)result->latest);
+}
+
+/* request:subscribe(spec, headers) -> connection */
+static int l_subscribe(lua_State *L)
+{
+    struct pending *pending = request_check(L, 1);
+    struct vm *vm = pending->vm;
+    const struct http_request *request = pending->exchange->request;
+    struct plan plan;
+    struct start_result result;
+    struct buffer opening = {0};
+    lua_settop(L, 3);
+    read_plan(L, 2, &plan);
+    plan.source.chunked = !request->http_1_0;
+    struct subscription *subscription = hub_subscribe(vm->hub, &plan.source);
+    subscription_resolve(vm->hub, subscription, &plan.start, &result);
+    append_opening(&opening, vm, &plan, &result);
+    lua_pushlstring(L, opening.data, opening.length);
+    buffer_deinit(&opening);
+    size_t length;
+    const char *first = lua_tolstring(L, -1, &length);
+    struct response *head = answer_build_stream(L, request, 3, slice_of(first, length));
+    lua_pushinteger(L, (lua_Integer)pending->connection);
+    if (answer_is_head(request)) {
+        hub_unsubscribe(vm->hub, subscription);
+        respond(pending, head);
+        return 1;
+    }
+    pending->answered = true;
+    hub_count_subscribers(vm->hub, subscription, 1);
+    vm->host.subscribe(vm->host.context, pending->connection, head, subscription, result.cursor);
+    return 1;
+}
+
+/* core.check_start(text) -> whether the text is a starting point */
+static int l_check_start(lua_State *L)
+{
+    struct start start;
+    size_t length;
+    const char *text = luaL_checklstring(L, 1, &length);
+    lua_pushboolean(L, start_parse(slice_of(text, length), 0, &start));
+    return 1;
+}
+
+static int l_request_gc(lua_State *L)
+{
+    pending_unref(pending_at(L, 1));
+    return 0;
+}
+
+void request_open_module(lua_State *L)
+{
+    static const luaL_Reg methods[] = {
+        {"line", l_line},       {"body", l_body},           {"header", l_header},
+        {"headers", l_headers}, {"respond", l_respond},     {"subscribe", l_subscribe},
+        {NULL, NULL}};
+    lua_pushcfunction(L, l_check_start);
+    lua_setfield(L, -2, "check_start");
+    luaL_newmetatable(L, "sse.request");
+    luaL_newlib(L, methods);
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, l_request_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_pop(L, 1);
+}

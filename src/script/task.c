@@ -1,0 +1,154 @@
+#include "script/task.h"
+
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "script/call.h"
+
+enum { MAX_IDLE = 64 }; /* coroutines kept for reuse */
+
+struct task {
+    struct list link;
+    struct vm *vm;
+    lua_State *L;
+    int reference; /* keeps the coroutine from collection */
+    const char *what;
+    task_end_fn on_end;
+    void *context;
+    task_cancel_fn cancel; /* while it waits */
+    void *cancel_context;
+};
+
+static struct task *take(struct vm *vm)
+{
+    struct task *task;
+    if (!list_is_empty(&vm->idle_tasks)) {
+        task = CONTAINER_OF(vm->idle_tasks.next, struct task, link);
+        list_remove(&task->link);
+        vm->idle_task_count--;
+    } else {
+        task = memory_zero(1, sizeof *task);
+        task->vm = vm;
+        list_init(&task->link);
+        task->L = lua_newthread(vm->L);
+        task->reference = luaL_ref(vm->L, LUA_REGISTRYINDEX);
+    }
+    list_append(&vm->tasks, &task->link);
+    return task;
+}
+
+/* The coroutine is over (or was closed): keeps it for the next task, or lets it go. */
+static void put(struct task *task)
+{
+    struct vm *vm = task->vm;
+    list_remove(&task->link);
+    task->cancel = NULL;
+    if (vm->idle_task_count < MAX_IDLE && lua_status(task->L) == LUA_OK) {
+        lua_settop(task->L, 0);
+        list_append(&vm->idle_tasks, &task->link);
+        vm->idle_task_count++;
+        return;
+    }
+    luaL_unref(vm->L, LUA_REGISTRYINDEX, task->reference);
+    free(task);
+}
+
+static void finish(struct task *task, const char *error)
+{
+    struct vm *vm = task->vm;
+    if (task->on_end != NULL)
+        task->on_end(task->context, error);
+    else if (error != NULL && error[0] != '\0')
+        vm_report(vm, task->what, error);
+    call_close(vm, task->L);
+    put(task);
+}
+
+/* True when the task goes on later. */
+static bool run(struct task *task, int arguments)
+{
+    struct vm *vm = task->vm;
+    struct task *before = vm->current;
+    int results = 0;
+    vm->current = task;
+    enum call_outcome outcome = call_resume(vm, task->L, arguments, &results);
+    vm->current = before;
+    if (outcome == CALL_YIELDED && task->cancel != NULL) {
+        lua_pop(task->L, results);
+        return true;
+    }
+    if (outcome == CALL_YIELDED)
+        finish(task, "coroutine.yield was called outside of a coroutine of the script's own");
+    else
+        finish(task, outcome == CALL_FAILED ? lua_tostring(task->L, -1) : NULL);
+    return false;
+}
+
+struct task *task_start(struct vm *vm, lua_State *L, int arguments, const char *what,
+                        task_end_fn on_end, void *context)
+{
+    struct task *task = take(vm);
+    task->what = what;
+    task->on_end = on_end;
+    task->context = context;
+    lua_xmove(L, task->L, arguments + 1);
+    return run(task, arguments) ? task : NULL;
+}
+
+struct task *task_of(lua_State *L)
+{
+    struct task *task = vm_of(L)->current;
+    return task != NULL && task->L == L ? task : NULL;
+}
+
+struct task *task_require(lua_State *L, const char *what)
+{
+    struct task *task = task_of(L);
+    if (task == NULL)
+        call_raise(L,
+                   "%s cannot wait here: call it in a handler, a timer, a stream or sse.spawn, and "
+                   "not inside a coroutine of your own",
+                   what);
+    return task;
+}
+
+void task_will_wait(struct task *task, task_cancel_fn cancel, void *context)
+{
+    task->cancel = cancel;
+    task->cancel_context = context;
+}
+
+int task_wait(lua_State *L, struct task *task, task_cancel_fn cancel, void *context)
+{
+    task_will_wait(task, cancel, context);
+    return lua_yield(L, 0);
+}
+
+void task_resume(struct task *task, int arguments)
+{
+    task->cancel = NULL;
+    if (arguments > 0)
+        lua_xmove(task->vm->L, task->L, arguments);
+    run(task, arguments);
+}
+
+void task_end(struct task *task)
+{
+    task_cancel_fn cancel = task->cancel;
+    task->cancel = NULL;
+    if (cancel != NULL)
+        cancel(task->cancel_context);
+    call_close(task->vm, task->L);
+    finish(task, "");
+}
+
+void task_end_all(struct vm *vm)
+{
+    while (!list_is_empty(&vm->tasks))
+        task_end(CONTAINER_OF(vm->tasks.next, struct task, link));
+    while (!list_is_empty(&vm->idle_tasks)) {
+        struct task *task = CONTAINER_OF(vm->idle_tasks.next, struct task, link);
+        list_remove(&task->link);
+        free(task);
+    }
+}

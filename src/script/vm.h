@@ -1,0 +1,117 @@
+#ifndef SSE_SCRIPT_VM_H
+#define SSE_SCRIPT_VM_H
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
+#include <stdbool.h>
+#include <uv.h>
+
+#include "base/list.h"
+#include "core/exchange.h"
+#include "core/hub.h"
+#include "script/budget.h"
+
+/* The script's Lua state and what it may touch: the hub, the loop, and its host. One thread. */
+
+/* What the rest of the program does for the script. Messages to connections: none calls back. */
+struct vm_host {
+    void *context;
+    /* Each takes the response. */
+    void (*respond)(void *context, connection_id connection, struct response *response);
+    void (*subscribe)(void *context, connection_id connection, struct response *head,
+                      struct subscription *subscription, uint64_t cursor);
+    void (*stream)(void *context, connection_id connection, struct response *head,
+                   unsigned heartbeat);
+    void (*send)(void *context, connection_id connection, struct frame *frame); /* takes a reference */
+    void (*end)(void *context, connection_id connection);
+};
+
+struct vm_options {
+    unsigned budget;      /* milliseconds of Lua for one entry; 0 for no limit */
+    size_t memory;        /* bytes of the Lua state; 0 for no limit */
+    bool debug_gc;        /* a full collection after each entry */
+    const char *scripts;  /* a folder that overrides the embedded library, or NULL */
+};
+
+/* Functions of the Lua half that C calls; see scripts/init.lua. */
+enum vm_hook {
+    HOOK_DISPATCH, /* (request): answers it */
+    HOOK_ENCODE,   /* (value) -> JSON */
+    HOOK_DECODE,   /* (JSON) -> value */
+    HOOK_DURATION, /* (duration) -> seconds, or nil and a message */
+    HOOK_EVENT,    /* (event): raises because of an unknown field */
+    HOOK_EMIT,     /* (name, ...): runs the handlers of sse.on */
+    HOOK_DESCRIBE, /* () -> text for --check */
+    HOOK_COUNT,
+};
+
+struct task;
+
+struct vm {
+    lua_State *L;
+    uv_loop_t *loop;
+    struct hub *hub;
+    struct vm_host host;
+    struct vm_options options;
+    struct budget budget;
+    size_t memory;
+    unsigned depth; /* of entries into Lua */
+    lua_State *running; /* the coroutine that runs, NULL outside of Lua */
+    int hooks[HOOK_COUNT];
+    struct task *current;
+    struct list tasks;
+    struct list idle_tasks;
+    unsigned idle_task_count;
+    struct list timers;
+    struct map streams;    /* sse.stream's, by connection */
+    struct list addresses; /* of sse.listen, in order: struct vm_address */
+    bool watches_closing;  /* sse.on "unsubscribe" has handlers */
+    bool loading;
+    char *folder;          /* of the script, ends with "/" */
+    uint64_t errors;
+};
+
+struct vm_address {
+    struct list link;
+    char *text;
+    char *where; /* the script's line */
+};
+
+/* Opens the state with the library. The hub and host are borrowed. 0 or a negative code. */
+int vm_open(struct vm *vm, uv_loop_t *loop, struct hub *hub, const struct vm_host *host,
+            const struct vm_options *options);
+/* Ends all tasks and timers; what they hold open closes in the loop. */
+void vm_close(struct vm *vm);
+
+/* Runs a script. `name` is its path, "-" for standard input; `code` is the text to run, or NULL to
+ * read the file. False when it failed; the error is logged with its place. */
+bool vm_run(struct vm *vm, const char *name, const char *code, size_t length);
+
+/* A request for the script. Takes the exchange. */
+void vm_dispatch(struct vm *vm, connection_id connection, struct exchange *exchange);
+/* A stream has ended on the connection. */
+void vm_stream_closed(struct vm *vm, connection_id connection);
+/* A stream of the script's own has sent all that it was given. */
+void vm_stream_taken(struct vm *vm, connection_id connection);
+/* Runs the handlers of sse.on(name). */
+void vm_emit(struct vm *vm, const char *name);
+/* A subscriber's stream has ended: tells those of sse.on "unsubscribe". */
+void vm_subscriber_closed(struct vm *vm, connection_id connection);
+/* Prints the script's routes, channels and timers. */
+void vm_describe(struct vm *vm);
+
+/* Logs an error of the script and tells the handlers of sse.on "error". `what` says what failed. */
+void vm_report(struct vm *vm, const char *what, const char *message);
+
+struct vm *vm_of(lua_State *L);
+/* The state to call Lua with: of the coroutine that runs, else the main one. */
+lua_State *vm_state(const struct vm *vm);
+/* Pushes the hook's function. */
+void vm_push_hook(lua_State *L, enum vm_hook hook);
+
+/* The verdict of a group's filter, and the release of its function: for the hub's listener. */
+bool vm_judge(struct vm *vm, const struct group *group, const struct frame *frame);
+void vm_forget(struct vm *vm, const struct group *group);
+
+#endif
