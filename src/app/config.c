@@ -51,7 +51,15 @@ static const struct number_option numbers[] = {
 };
 
 enum { NUMBER_COUNT = sizeof numbers / sizeof numbers[0], NUMBER_CODE = 1000 };
-enum { CODE_LISTEN = 256, CODE_THREADS, CODE_CHECK, CODE_SCRIPTS, CODE_LEVEL, CODE_VERSION, CODE_GC };
+enum {
+    CODE_LISTEN = 256,
+    CODE_THREADS,
+    CODE_CHECK,
+    CODE_SCRIPTS,
+    CODE_LEVEL,
+    CODE_VERSION,
+    CODE_GC
+};
 
 static const struct option plain[] = {
     {"listen", required_argument, NULL, CODE_LISTEN},
@@ -68,22 +76,23 @@ enum { PLAIN_COUNT = sizeof plain / sizeof plain[0] };
 
 static void print_help(void)
 {
-    printf("usage: sse-router [options] SCRIPT.lua\n"
-           "       sse-router [options] -            read the script from standard input\n"
-           "       sse-router [options] -e 'CODE'    take it from the command line\n"
-           "\n"
-           "Serves the Server-Sent Events that a Lua script describes.\n"
-           "\n"
-           "  --listen ADDR       listen on HOST:PORT, [IPV6]:PORT or unix:PATH instead of where the\n"
-           "                      script says; may be repeated; port 0 takes a free one\n"
-           "  --threads N         I/O threads; 0 runs all on one (default: one per core)\n"
-           "  --check             load the script, print its routes, channels and timers, and end\n"
-           "  --log-level LEVEL   debug, info, warn, error or quiet (default: info)\n"
-           "  --scripts DIR       take the Lua half of the sse module from this folder\n"
-           "  --debug-gc          collect Lua's garbage after each entry into the script\n"
-           "  --version, --help\n"
-           "\n"
-           "Limits (sizes like 64k or 1M, durations like 500ms or 10s):\n");
+    printf(
+        "usage: sse-router [options] SCRIPT.lua\n"
+        "       sse-router [options] -            read the script from standard input\n"
+        "       sse-router [options] -e 'CODE'    take it from the command line\n"
+        "\n"
+        "Serves the Server-Sent Events that a Lua script describes.\n"
+        "\n"
+        "  --listen ADDR       listen on HOST:PORT, [IPV6]:PORT or unix:PATH instead of where the\n"
+        "                      script says; may be repeated; port 0 takes a free one\n"
+        "  --threads N         I/O threads; 0 runs all on one (default: one per core)\n"
+        "  --check             load the script, print its routes, channels and timers, and end\n"
+        "  --log-level LEVEL   debug, info, warn, error or quiet (default: info)\n"
+        "  --scripts DIR       take the Lua half of the sse module from this folder\n"
+        "  --debug-gc          collect Lua's garbage after each entry into the script\n"
+        "  --version, --help\n"
+        "\n"
+        "Limits (sizes like 64k or 1M, durations like 500ms or 10s):\n");
     for (int i = 0; i < NUMBER_COUNT; i++)
         printf("  --%-17s %s (default: %s)\n", numbers[i].name, numbers[i].help,
                numbers[i].otherwise);
@@ -93,8 +102,9 @@ static void print_help(void)
 
 static const char *kind_example(enum kind kind)
 {
-    return kind == KIND_SIZE ? "a size such as 64k or 1M"
-                             : kind == KIND_DURATION ? "a duration such as 500ms or 10s" : "a count";
+    return kind == KIND_SIZE       ? "a size such as 64k or 1M"
+           : kind == KIND_DURATION ? "a duration such as 500ms or 10s"
+                                   : "a count";
 }
 
 static bool unit_factor(enum kind kind, const char *unit, double *factor)
@@ -103,10 +113,11 @@ static bool unit_factor(enum kind kind, const char *unit, double *factor)
         enum kind kind;
         const char *unit;
         double factor;
-    } units[] = {{KIND_COUNT, "", 1},        {KIND_SIZE, "", 1},       {KIND_SIZE, "k", 1024},
-                 {KIND_SIZE, "M", 1048576},  {KIND_SIZE, "G", 1073741824},
-                 {KIND_DURATION, "", 1000},  {KIND_DURATION, "ms", 1}, {KIND_DURATION, "s", 1000},
-                 {KIND_DURATION, "m", 60000}, {KIND_DURATION, "h", 3600000}};
+    } units[] = {{KIND_COUNT, "", 1},          {KIND_SIZE, "", 1},
+                 {KIND_SIZE, "k", 1024},       {KIND_SIZE, "M", 1048576},
+                 {KIND_SIZE, "G", 1073741824}, {KIND_DURATION, "", 1000},
+                 {KIND_DURATION, "ms", 1},     {KIND_DURATION, "s", 1000},
+                 {KIND_DURATION, "m", 60000},  {KIND_DURATION, "h", 3600000}};
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
         if (units[i].kind == kind && strcmp(units[i].unit, unit) == 0) {
             *factor = units[i].factor;
@@ -145,7 +156,8 @@ static bool set_level(int *status, const char *name)
 {
     enum log_level level;
     if (!log_line_parse_level(name, &level))
-        return fail(status, "--log-level must be debug, info, warn, error or quiet, not '%s'", name);
+        return fail(status, "--log-level must be debug, info, warn, error or quiet, not '%s'",
+                    name);
     log_line_set_level(level);
     return true;
 }
@@ -225,8 +237,7 @@ static void apply_descriptor_limit(struct config *config)
     setrlimit(RLIMIT_NOFILE, &limit);
     getrlimit(RLIMIT_NOFILE, &limit);
     if (config->max_connections == 0)
-        config->max_connections =
-            limit.rlim_cur > 100000000 ? 100000000 : (unsigned)limit.rlim_cur;
+        config->max_connections = limit.rlim_cur > 100000000 ? 100000000 : (unsigned)limit.rlim_cur;
 }
 
 bool config_parse(struct config *config, int argc, char **argv, int *status)

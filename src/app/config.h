@@ -27,8 +27,8 @@ struct config {
     struct vm_options vm;
 };
 
-/* Reads the arguments, which are borrowed. Returns true when the program should go on; else *status is
- * its exit status, and --help, --version or a message about the mistake was printed. */
+/* Reads the arguments, which are borrowed. Returns true when the program should go on; else *status
+ * is its exit status, and --help, --version or a message about the mistake was printed. */
 bool config_parse(struct config *config, int argc, char **argv, int *status);
 
 #endif

@@ -35,9 +35,9 @@ struct hub_listener relay_listener(struct router *router)
 
 static void host_respond(void *context, connection_id connection, struct response *response)
 {
-    outbox_push(outbox_for(context, connection), &(struct message){.kind = MESSAGE_RESPOND,
-                                                                   .connection = connection,
-                                                                   .response = response});
+    outbox_push(
+        outbox_for(context, connection),
+        &(struct message){.kind = MESSAGE_RESPOND, .connection = connection, .response = response});
 }
 
 static void host_subscribe(void *context, connection_id connection, struct response *head,
@@ -62,9 +62,8 @@ static void host_stream(void *context, connection_id connection, struct response
 
 static void host_send(void *context, connection_id connection, struct frame *frame)
 {
-    outbox_push(
-        outbox_for(context, connection),
-        &(struct message){.kind = MESSAGE_SEND, .connection = connection, .frame = frame});
+    outbox_push(outbox_for(context, connection),
+                &(struct message){.kind = MESSAGE_SEND, .connection = connection, .frame = frame});
 }
 
 static void host_end(void *context, connection_id connection)
@@ -75,8 +74,7 @@ static void host_end(void *context, connection_id connection)
 
 struct vm_host relay_host(struct router *router)
 {
-    return (struct vm_host){
-        router, host_respond, host_subscribe, host_stream, host_send, host_end};
+    return (struct vm_host){router, host_respond, host_subscribe, host_stream, host_send, host_end};
 }
 
 static void stream_closed(struct router *router, const struct message *message)

@@ -92,7 +92,8 @@ void map_put(struct map *map, struct slice key, void *value)
     map->count++;
 }
 
-/* Fills the hole by moving later entries of the same run forward, so look-ups need no tombstones. */
+/* Fills the hole by moving later entries of the same run forward, so look-ups need no tombstones.
+ */
 static void map_close_gap(struct map *map, size_t hole)
 {
     size_t mask = map->capacity - 1;

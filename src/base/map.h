@@ -9,7 +9,8 @@
 
 /* A hash map from byte strings to pointers: open addressing with linear probing. The hash is seeded
  * at random for each process, so outsiders cannot choose names that collide. Keys are borrowed:
- * they must live as long as their entry (usually they are a member of the value). NULL is no value. */
+ * they must live as long as their entry (usually they are a member of the value). NULL is no value.
+ */
 struct map_slot {
     struct slice key;
     void *value;
@@ -29,7 +30,8 @@ void *map_get(const struct map *map, struct slice key);
 void map_put(struct map *map, struct slice key, void *value);
 /* Returns the value that was removed, or NULL. */
 void *map_remove(struct map *map, struct slice key);
-/* Walks the entries: start with *position = 0; false at the end. The map must not change meanwhile. */
+/* Walks the entries: start with *position = 0; false at the end. The map must not change meanwhile.
+ */
 bool map_next(const struct map *map, size_t *position, void **value);
 
 /* The seeded hash of some bytes. */

@@ -25,8 +25,8 @@ bool definition_wants(const struct definition *definition, const struct frame *f
     if (definition->name_count == 0)
         return true;
     /* An event without a name is a "message" to its reader (HTML standard, 9.2.6). */
-    struct slice name = frame->name.length == 0 ? slice_text("message")
-                                                : frame_part(frame, frame->name);
+    struct slice name =
+        frame->name.length == 0 ? slice_text("message") : frame_part(frame, frame->name);
     for (uint32_t i = 0; i < definition->name_count; i++) {
         if (slice_equal(definition->names[i], name))
             return true;

@@ -5,21 +5,21 @@
 
 #include "core/frame.h"
 
-/* What the hub tells the replicas, in the order in which it happened. A replica that has applied the
- * same changes has the same logs. */
+/* What the hub tells the replicas, in the order in which it happened. A replica that has applied
+ * the same changes has the same logs. */
 
 enum lag_policy { LAG_DISCONNECT, LAG_SKIP };
 
 enum change_kind {
-    CHANGE_CHANNEL_OPEN,      /* channel, number = lag_policy */
-    CHANGE_CHANNEL_CLOSE,     /* channel; its audiences go before it */
-    CHANGE_APPEND,            /* channel, frame, verdicts */
-    CHANGE_EVICT,             /* channel, sequence */
-    CHANGE_SUPERSEDE,         /* channel, sequence */
-    CHANGE_VERDICT,           /* channel, number = slot * 2 + verdict, sequence */
-    CHANGE_SUBSCRIPTION_OPEN, /* definition */
+    CHANGE_CHANNEL_OPEN,       /* channel, number = lag_policy */
+    CHANGE_CHANNEL_CLOSE,      /* channel; its audiences go before it */
+    CHANGE_APPEND,             /* channel, frame, verdicts */
+    CHANGE_EVICT,              /* channel, sequence */
+    CHANGE_SUPERSEDE,          /* channel, sequence */
+    CHANGE_VERDICT,            /* channel, number = slot * 2 + verdict, sequence */
+    CHANGE_SUBSCRIPTION_OPEN,  /* definition */
     CHANGE_SUBSCRIPTION_CLOSE, /* number = subscription's id */
-    CHANGE_END_STREAMS,       /* channel: its subscribers' streams end when all is sent */
+    CHANGE_END_STREAMS,        /* channel: its subscribers' streams end when all is sent */
 };
 
 struct change {

@@ -36,8 +36,7 @@ uint64_t channel_evict_oldest(struct channel *channel)
         position++;
     struct frame *frame = log_at(log, position)->frame;
     uint64_t sequence = frame->sequence;
-    if (frame->key.length > 0 &&
-        channel_find_key(channel, frame_part(frame, frame->key)) == frame)
+    if (frame->key.length > 0 && channel_find_key(channel, frame_part(frame, frame->key)) == frame)
         map_remove(&channel->keys, frame_part(frame, frame->key));
     log_evict(log, sequence);
     return sequence;

@@ -13,10 +13,10 @@
 /* A channel as the hub has it: a name, a bounded log, and the filter groups that listen. */
 
 struct channel_options {
-    uint32_t history;    /* events kept; 0 keeps none and sends no ids */
-    uint64_t max_age;    /* milliseconds; 0 for no limit */
-    size_t max_bytes;    /* of the log */
-    bool keyed;          /* keeps the latest event of each key instead of the last `history` */
+    uint32_t history; /* events kept; 0 keeps none and sends no ids */
+    uint64_t max_age; /* milliseconds; 0 for no limit */
+    size_t max_bytes; /* of the log */
+    bool keyed;       /* keeps the latest event of each key instead of the last `history` */
     enum lag_policy on_lag;
 };
 
@@ -28,8 +28,8 @@ struct group {
 };
 
 struct channel_group {
-    struct group *group; /* NULL for a free slot */
-    uint32_t references; /* subscriptions that use it here */
+    struct group *group;  /* NULL for a free slot */
+    uint32_t references;  /* subscriptions that use it here */
     uint64_t judged_from; /* events with a higher sequence have a verdict */
 };
 

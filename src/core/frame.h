@@ -37,8 +37,8 @@ struct frame {
     char bytes[];
 };
 
-/* What a frame is made of. Slices are borrowed and empty when absent; id.data is NULL for no id. The
- * text must have passed event_stream_check. */
+/* What a frame is made of. Slices are borrowed and empty when absent; id.data is NULL for no id.
+ * The text must have passed event_stream_check. */
 struct frame_source {
     struct slice id;
     struct slice name;
@@ -53,8 +53,8 @@ struct frame_source {
 
 /* A frame with one reference, which is the caller's. */
 struct frame *frame_new(const struct frame_source *source);
-/* A frame of ready-made event-stream text (comments, retry). Sequence 0 stands for none: such a frame
- * moves no cursor. */
+/* A frame of ready-made event-stream text (comments, retry). Sequence 0 stands for none: such a
+ * frame moves no cursor. */
 struct frame *frame_of_text(struct slice text, uint64_t sequence);
 
 struct frame *frame_ref(struct frame *frame);
@@ -69,8 +69,7 @@ static inline struct slice frame_part(const struct frame *frame, struct frame_pa
 /* The bytes to send: chunked, or the bare payload. */
 static inline struct slice frame_wire(const struct frame *frame, bool chunked)
 {
-    return chunked ? slice_of(frame->bytes, frame->wire_length)
-                   : frame_part(frame, frame->payload);
+    return chunked ? slice_of(frame->bytes, frame->wire_length) : frame_part(frame, frame->payload);
 }
 
 /* Appends the event's data as it was published (CR and CRLF have become LF). */

@@ -105,8 +105,8 @@ static void evict_oldest(struct hub *hub, struct channel *channel, uint64_t *cou
     uint64_t sequence = channel_evict_oldest(channel);
     account(hub, channel, before);
     ++*counter;
-    hub_tell(hub, &(struct change){
-                      .kind = CHANGE_EVICT, .channel = channel->id, .sequence = sequence});
+    hub_tell(hub,
+             &(struct change){.kind = CHANGE_EVICT, .channel = channel->id, .sequence = sequence});
 }
 
 /* A channel of the highest size class: within a factor of two of the biggest. */

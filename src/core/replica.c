@@ -95,8 +95,8 @@ static void link_audience(struct replica_channel *channel, struct audience *audi
     if (channel->audience_count == channel->audience_capacity) {
         channel->audience_capacity =
             channel->audience_capacity == 0 ? 1 : channel->audience_capacity * 2;
-        channel->audiences = memory_grow(channel->audiences, channel->audience_capacity *
-                                                                 sizeof(struct audience *));
+        channel->audiences =
+            memory_grow(channel->audiences, channel->audience_capacity * sizeof(struct audience *));
     }
     channel->audiences[channel->audience_count++] = audience;
 }
@@ -221,8 +221,8 @@ void replica_deinit(struct replica *replica)
 
 void audience_add(struct audience *audience, struct subscriber *subscriber, uint64_t cursor)
 {
-    *subscriber = (struct subscriber){
-        .audience = audience, .index = SUBSCRIBER_BEHIND, .cursor = cursor};
+    *subscriber =
+        (struct subscriber){.audience = audience, .index = SUBSCRIBER_BEHIND, .cursor = cursor};
     list_append(&audience->behind, &subscriber->behind);
 }
 
@@ -330,7 +330,8 @@ static uint32_t collect_merged(const struct audience *audience, uint64_t *cursor
             break;
         }
         if (passes(audience, &audience->channels[next], positions[next]))
-            frames[found++] = log_at(&audience->channels[next].channel->log, positions[next])->frame;
+            frames[found++] =
+                log_at(&audience->channels[next].channel->log, positions[next])->frame;
         positions[next]++;
         *cursor = lowest;
     }

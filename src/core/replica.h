@@ -42,9 +42,9 @@ struct audience {
     struct member *members;
     uint32_t member_count;
     uint32_t member_capacity;
-    uint64_t cursor;    /* what all members have had */
-    uint64_t sent_at;   /* the loop's milliseconds when the last bytes went to all members */
-    void *heartbeat;    /* the owner's */
+    uint64_t cursor;  /* what all members have had */
+    uint64_t sent_at; /* the loop's milliseconds when the last bytes went to all members */
+    void *heartbeat;  /* the owner's */
     struct audience_channel channels[];
 };
 
@@ -53,9 +53,9 @@ enum { SUBSCRIBER_BEHIND = UINT32_MAX, SUBSCRIBER_NONE = UINT32_MAX - 1 };
 /* Embedded in the connection. */
 struct subscriber {
     struct audience *audience;
-    uint32_t index;     /* in audience.members, or SUBSCRIBER_BEHIND */
-    uint32_t written;   /* bytes of `partial` that are sent */
-    uint64_t cursor;    /* while behind */
+    uint32_t index;        /* in audience.members, or SUBSCRIBER_BEHIND */
+    uint32_t written;      /* bytes of `partial` that are sent */
+    uint64_t cursor;       /* while behind */
     struct frame *partial; /* a frame that the socket took in part; holds a reference */
     struct list behind;
 };
@@ -107,9 +107,9 @@ void audience_catch_up(struct subscriber *subscriber, int descriptor);
 /* From in step to behind, with the cursor it has reached. */
 void audience_fall_behind(struct subscriber *subscriber, uint64_t cursor);
 
-/* Collects the next frames after *cursor that the subscription lets through, at most `max`, and moves
- * the cursor behind the last of them, or to the replica's sequence when there are no more. The
- * frames are borrowed until the next replica_apply or replica_settle. */
+/* Collects the next frames after *cursor that the subscription lets through, at most `max`, and
+ * moves the cursor behind the last of them, or to the replica's sequence when there are no more.
+ * The frames are borrowed until the next replica_apply or replica_settle. */
 uint32_t audience_collect(const struct audience *audience, uint64_t *cursor, struct frame **frames,
                           uint32_t max);
 

@@ -130,8 +130,7 @@ void hub_unsubscribe(struct hub *hub, struct subscription *subscription)
     if (--subscription->references > 0)
         return;
     struct definition *definition = subscription->definition;
-    hub_tell(hub,
-             &(struct change){.kind = CHANGE_SUBSCRIPTION_CLOSE, .number = definition->id});
+    hub_tell(hub, &(struct change){.kind = CHANGE_SUBSCRIPTION_CLOSE, .number = definition->id});
     map_remove(&hub->subscriptions_by_key, subscription->key);
     hub->subscriptions[definition->id] = NULL;
     if (definition->id < hub->free_subscription_id)

@@ -128,8 +128,7 @@ void connection_write(struct connection *connection, struct slice bytes)
     connection_watch(connection);
 }
 
-void connection_write_file(struct connection *connection, int file, int64_t offset,
-                           uint64_t length)
+void connection_write_file(struct connection *connection, int file, int64_t offset, uint64_t length)
 {
     if (connection->state == CONNECTION_CLOSED || length == 0) {
         close(file);

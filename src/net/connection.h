@@ -42,22 +42,21 @@ struct connection {
     bool ending;    /* the stream ends when all is sent */
     bool peer_done; /* the peer has shut down its side */
     struct deadline deadline;
-    struct http1 *http1;   /* while a request is read or answered; NULL in an idle stream */
-    struct output *output; /* bytes that the socket did not take yet; NULL when there are none */
+    struct http1 *http1;    /* while a request is read or answered; NULL in an idle stream */
+    struct output *output;  /* bytes that the socket did not take yet; NULL when there are none */
     struct own_stream *own; /* of sse.stream; NULL for a subscriber */
     struct subscriber subscriber; /* its cursor and partial frame serve `own` too */
     struct admission_address address;
 };
 
 /* Takes the descriptor, which must be non-blocking. */
-void connection_open(struct shard *shard, int descriptor,
-                     const struct admission_address *address);
+void connection_open(struct shard *shard, int descriptor, const struct admission_address *address);
 
 /* Closes at once. Idempotent; the memory goes later. */
 void connection_close(struct connection *connection);
 
-/* Says that no more will be sent, once the pending output is: shuts down our side and reads on until
- * the peer has closed too, so that nothing sent is lost to a reset (RFC 9112, 9.6). */
+/* Says that no more will be sent, once the pending output is: shuts down our side and reads on
+ * until the peer has closed too, so that nothing sent is lost to a reset (RFC 9112, 9.6). */
 void connection_finish(struct connection *connection);
 
 /* Sends the bytes, or keeps what the socket does not take. On an error the connection closes. */

@@ -9,7 +9,6 @@
 #include "base/memory.h"
 #include "net/stream.h"
 
-
 struct span {
     struct frame *frames[SHARD_FRAMES];
     uint32_t count;
@@ -21,15 +20,15 @@ static struct connection *connection_of(struct member member)
     return CONTAINER_OF(member.subscriber, struct connection, subscriber);
 }
 
-/* Sends the span to all in step. Backwards, since who falls behind or leaves is replaced by the last
- * member, who has had its turn. */
+/* Sends the span to all in step. Backwards, since who falls behind or leaves is replaced by the
+ * last member, who has had its turn. */
 static void broadcast(struct shard *shard, struct audience *audience, struct span *span)
 {
     struct slice bytes = span->bytes;
     for (uint32_t i = audience->member_count; i-- > 0;) {
         struct member member = audience->members[i];
-        ssize_t sent = send(member.descriptor, bytes.data, bytes.length,
-                            MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t sent =
+            send(member.descriptor, bytes.data, bytes.length, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (sent == (ssize_t)bytes.length)
             continue;
         if (sent >= 0 || errno == EAGAIN || errno == EINTR)
@@ -83,7 +82,8 @@ void fanout_serve(struct shard *shard, struct audience *audience)
     }
 }
 
-/* Those behind whose place is about to go are told now, while the log line can say what happened. */
+/* Those behind whose place is about to go are told now, while the log line can say what happened.
+ */
 static void check_behind(struct audience *audience)
 {
     struct list waiting;
@@ -105,8 +105,7 @@ void fanout_flush(struct shard *shard)
     struct list served;
     list_init(&served);
     while (!list_is_empty(&shard->replica.dirty)) {
-        struct audience *audience =
-            CONTAINER_OF(shard->replica.dirty.next, struct audience, dirty);
+        struct audience *audience = CONTAINER_OF(shard->replica.dirty.next, struct audience, dirty);
         fanout_serve(shard, audience);
         if (!list_is_empty(&audience->behind))
             list_append(&served, &audience->dirty);
@@ -134,7 +133,8 @@ bool fanout_lagged(struct connection *connection, const struct replica_channel *
         subscriber->cursor = shard->replica.sequence;
         return false;
     }
-    log_line(LOG_INFO, "a reader at %s lagged by %" PRIu64 " events: disconnected", address, behind);
+    log_line(LOG_INFO, "a reader at %s lagged by %" PRIu64 " events: disconnected", address,
+             behind);
     connection_close(connection);
     return true;
 }
@@ -173,7 +173,8 @@ void fanout_opened(void *context, struct audience *audience)
     pulse->deadline.fire = beat;
     pulse->audience = audience;
     audience->heartbeat = pulse;
-    shard_set_deadline(shard, &pulse->deadline, audience->sent_at + audience->definition->heartbeat);
+    shard_set_deadline(shard, &pulse->deadline,
+                       audience->sent_at + audience->definition->heartbeat);
 }
 
 void fanout_closing(void *context, struct audience *audience)

@@ -73,8 +73,8 @@ static size_t read_request(struct connection *connection, struct slice bytes)
     }
     while (used < bytes.length) {
         size_t consumed;
-        int result = http_parser_feed(
-            http1->parser, slice_of(bytes.data + used, bytes.length - used), &consumed);
+        int result = http_parser_feed(http1->parser,
+                                      slice_of(bytes.data + used, bytes.length - used), &consumed);
         used += consumed;
         if (result < 0) {
             refuse(connection, result);

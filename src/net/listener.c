@@ -14,8 +14,8 @@
 
 enum {
     BACKLOG = 4096,
-    USER_TIMEOUT = 30000,  /* milliseconds without an acknowledgement until a peer is dead */
-    KEEPALIVE_IDLE = 30,   /* seconds */
+    USER_TIMEOUT = 30000, /* milliseconds without an acknowledgement until a peer is dead */
+    KEEPALIVE_IDLE = 30,  /* seconds */
     KEEPALIVE_INTERVAL = 10,
     KEEPALIVE_COUNT = 3,
     UNSENT_LIMIT = 256 * 1024, /* bytes that the kernel queues for a reader before it says "full" */

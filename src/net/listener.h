@@ -8,13 +8,13 @@
 
 struct listener {
     int descriptor;
-    bool local;         /* a unix socket */
-    char address[160];  /* as bound: "http://127.0.0.1:8080/" or "unix:/run/feed.sock" */
-    char path[108];     /* of a unix socket, to unlink when it closes */
+    bool local;        /* a unix socket */
+    char address[160]; /* as bound: "http://127.0.0.1:8080/" or "unix:/run/feed.sock" */
+    char path[108];    /* of a unix socket, to unlink when it closes */
 };
 
-/* Binds and listens on "HOST:PORT", ":PORT", "PORT", "[IPV6]:PORT" or "unix:PATH". On failure returns
- * a negative errno value and writes a sentence to `message`. */
+/* Binds and listens on "HOST:PORT", ":PORT", "PORT", "[IPV6]:PORT" or "unix:PATH". On failure
+ * returns a negative errno value and writes a sentence to `message`. */
 int listener_open(struct listener *listener, const char *address, char *message, size_t size);
 void listener_close(struct listener *listener);
 

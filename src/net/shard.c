@@ -16,10 +16,10 @@
 
 enum {
     ACCEPTS_PER_TURN = 64,
-    ACCEPT_PAUSE = 100,      /* milliseconds without accepting when descriptors are out */
-    INBOX_LIMIT = 64,        /* batches that wait for a shard until senders wait too */
-    RETRY_MINIMUM = 1000,    /* milliseconds told to the clients of a server that ends ... */
-    RETRY_SPREAD = 4000,     /* ... plus up to this, so that they do not all come back at once */
+    ACCEPT_PAUSE = 100,   /* milliseconds without accepting when descriptors are out */
+    INBOX_LIMIT = 64,     /* batches that wait for a shard until senders wait too */
+    RETRY_MINIMUM = 1000, /* milliseconds told to the clients of a server that ends ... */
+    RETRY_SPREAD = 4000,  /* ... plus up to this, so that they do not all come back at once */
 };
 
 struct listener_watch {
@@ -65,8 +65,7 @@ connection_id shard_register(struct shard *shard, struct connection *connection)
 static void tell_drained(struct shard *shard)
 {
     if (shard->draining && shard->connection_count == 0)
-        shard_tell(shard,
-                   &(struct message){.kind = MESSAGE_DRAINED, .number = shard->index});
+        shard_tell(shard, &(struct message){.kind = MESSAGE_DRAINED, .number = shard->index});
 }
 
 void shard_unregister(struct shard *shard, connection_id id)
@@ -258,8 +257,7 @@ static void decline(struct shard *shard, struct message *message)
     message_deinit(message);
 }
 
-static void receive_for(struct shard *shard, struct connection *connection,
-                        struct message *message)
+static void receive_for(struct shard *shard, struct connection *connection, struct message *message)
 {
     switch ((enum message_kind)message->kind) {
     case MESSAGE_RESPOND:

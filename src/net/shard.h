@@ -34,8 +34,8 @@ struct shard_counters {
 };
 
 enum {
-    SHARD_FRAMES = 64,          /* that one send takes together */
-    SHARD_READ_BUFFER = 65536,  /* bytes */
+    SHARD_FRAMES = 64,         /* that one send takes together */
+    SHARD_READ_BUFFER = 65536, /* bytes */
     SHARD_JOIN_BUFFER = 65536,
 };
 

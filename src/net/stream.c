@@ -56,10 +56,11 @@ static void gather(struct connection *connection, struct gather *out)
     if (subscriber->partial != NULL)
         out->frames[first++] = subscriber->partial;
     uint32_t room = SHARD_FRAMES - first;
-    out->count = first + (connection->own != NULL
-                              ? collect_own(connection->own, &out->cursor, out->frames + first, room)
-                              : audience_collect(subscriber->audience, &out->cursor,
-                                                 out->frames + first, room));
+    out->count =
+        first +
+        (connection->own != NULL
+             ? collect_own(connection->own, &out->cursor, out->frames + first, room)
+             : audience_collect(subscriber->audience, &out->cursor, out->frames + first, room));
     out->bytes = 0;
     for (uint32_t i = 0; i < out->count; i++) {
         struct slice wire = frame_wire(out->frames[i], connection->chunked);
@@ -113,8 +114,8 @@ static void caught_up(struct connection *connection, uint64_t cursor)
         struct own_stream *own = connection->own;
         log_evict(&own->log, cursor);
         if (own->untold)
-            shard_tell(connection->shard, &(struct message){.kind = MESSAGE_TAKEN,
-                                                            .connection = connection->id});
+            shard_tell(connection->shard,
+                       &(struct message){.kind = MESSAGE_TAKEN, .connection = connection->id});
         own->untold = false;
     }
     if (connection->ending) {
@@ -270,9 +271,9 @@ void stream_detach(struct connection *connection)
         free(connection->own);
         connection->own = NULL;
     }
-    shard_tell(connection->shard, &(struct message){.kind = MESSAGE_CLOSED,
-                                                    .connection = connection->id,
-                                                    .number = number});
+    shard_tell(
+        connection->shard,
+        &(struct message){.kind = MESSAGE_CLOSED, .connection = connection->id, .number = number});
 }
 
 void stream_deadline(struct connection *connection)

@@ -9,10 +9,10 @@
 /* Writing text/event-stream (HTML standard, 9.2.5 and 9.2.6). Bytes only. */
 
 struct event_fields {
-    struct slice id;    /* no id line when data is NULL */
-    struct slice name;  /* no event line when empty */
-    struct slice data;  /* split into lines at CR, LF and CRLF */
-    int64_t retry;      /* milliseconds, or negative for no retry line */
+    struct slice id;   /* no id line when data is NULL */
+    struct slice name; /* no event line when empty */
+    struct slice data; /* split into lines at CR, LF and CRLF */
+    int64_t retry;     /* milliseconds, or negative for no retry line */
 };
 
 /* 0, ERROR_LINE_BREAK when id or name hold CR, LF or NUL, or ERROR_UTF8. */

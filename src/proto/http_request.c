@@ -74,8 +74,8 @@ static bool is_token_byte(char byte)
     return byte > 0x20 && byte < 0x7f && strchr("\"(),/:;<=>?@[\\]{}", byte) == NULL;
 }
 
-/* Looks at framing bytes up to `end`: each CR must be followed by LF and each LF preceded by CR, and
- * a header line must not start with white space (obs-fold, RFC 9112, 5.2). */
+/* Looks at framing bytes up to `end`: each CR must be followed by LF and each LF preceded by CR,
+ * and a header line must not start with white space (obs-fold, RFC 9112, 5.2). */
 static void scan_framing(struct http_parser *parser, const char *end)
 {
     for (; parser->scanned < end; parser->scanned++) {
@@ -265,8 +265,8 @@ static int on_header_value_complete(llhttp_t *llhttp)
         return 0;
     struct http_header *header = &request->headers[request->header_count - 1];
     const char *value = request->text.data + header->value;
-    while (header->value_length > 0 && (value[header->value_length - 1] == ' ' ||
-                                        value[header->value_length - 1] == '\t'))
+    while (header->value_length > 0 &&
+           (value[header->value_length - 1] == ' ' || value[header->value_length - 1] == '\t'))
         header->value_length--;
     parser->in_value = true;
     return 0;
@@ -295,7 +295,8 @@ static int on_body(llhttp_t *llhttp, const char *at, size_t length)
     struct http_parser *parser = parser_of(llhttp);
     scan_framing(parser, at);
     parser->scanned = at + length;
-    /* Many small chunks have much framing between them; only what stands between two of them counts. */
+    /* Many small chunks have much framing between them; only what stands between two of them
+     * counts. */
     parser->framing_bytes = 1;
     if (parser->request->body.length + length > parser->limits->body)
         return fail(parser, ERROR_BODY_TOO_LARGE);
@@ -382,8 +383,8 @@ int http_parser_feed(struct http_parser *parser, struct slice input, size_t *con
         *consumed = (size_t)(end - input.data);
         llhttp_resume(&parser->llhttp);
     } else if (code != HPE_OK) {
-        scan_framing(parser, parser->error == 0 ? llhttp_get_error_pos(&parser->llhttp)
-                                                : parser->scanned);
+        scan_framing(parser,
+                     parser->error == 0 ? llhttp_get_error_pos(&parser->llhttp) : parser->scanned);
         return error_of(parser, code);
     }
     if (parser->scanned < end)

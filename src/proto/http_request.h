@@ -46,9 +46,9 @@ struct http_limits {
 };
 
 enum http_parser_state {
-    HTTP_PARSER_MORE,    /* all input is consumed and the request is not complete */
+    HTTP_PARSER_MORE,     /* all input is consumed and the request is not complete */
     HTTP_PARSER_CONTINUE, /* the head is complete and the client waits for 100 (Continue) */
-    HTTP_PARSER_DONE,    /* a request is complete: take it */
+    HTTP_PARSER_DONE,     /* a request is complete: take it */
 };
 
 struct http_parser;

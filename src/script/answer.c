@@ -15,7 +15,7 @@ bool answer_is_head(const struct http_request *request)
 static bool is_reserved(struct slice name)
 {
     static const char *const reserved[] = {"content-length", "transfer-encoding", "connection",
-                                           "date", "keep-alive", "upgrade"};
+                                           "date",           "keep-alive",        "upgrade"};
     for (size_t i = 0; i < sizeof reserved / sizeof reserved[0]; i++) {
         if (slice_equal_case(name, reserved[i]))
             return true;
@@ -29,8 +29,8 @@ static void append_header(lua_State *L, struct response *response, int name_inde
     struct slice name, value;
     int type = lua_type(L, -1);
     name.data = lua_tolstring(L, name_index, &name.length);
-    value.data = type == LUA_TSTRING || type == LUA_TNUMBER ? lua_tolstring(L, -1, &value.length)
-                                                            : NULL;
+    value.data =
+        type == LUA_TSTRING || type == LUA_TNUMBER ? lua_tolstring(L, -1, &value.length) : NULL;
     bool reserved = is_reserved(name);
     if (value.data != NULL && !reserved && http_header_is_valid(name, value)) {
         http_response_header(&response->bytes, name, value);

@@ -7,13 +7,13 @@
 /* Building responses from what the script returned. */
 
 /* A complete response. `headers` is the index of a table { name = value or list of values }, or 0;
- * `body` the index of a string, of nil, or of a table { file = FILE, offset =, length = }. Raises for
- * headers that cannot be sent. The headers that frame the message are the router's own. */
+ * `body` the index of a string, of nil, or of a table { file = FILE, offset =, length = }. Raises
+ * for headers that cannot be sent. The headers that frame the message are the router's own. */
 struct response *answer_build(lua_State *L, const struct http_request *request, int status,
                               int headers, int body);
 
-/* The head of an event stream, with the script's additional headers, then `first`: event-stream text
- * that this client alone gets. A HEAD request gets the head alone, as a complete response. */
+/* The head of an event stream, with the script's additional headers, then `first`: event-stream
+ * text that this client alone gets. A HEAD request gets the head alone, as a complete response. */
 struct response *answer_build_stream(lua_State *L, const struct http_request *request, int headers,
                                      struct slice first);
 

@@ -27,8 +27,8 @@ static void stop_at_next_instruction(lua_State *L)
 
 static void arm(struct budget *budget, int64_t nanoseconds)
 {
-    struct itimerspec spec = {.it_value = {.tv_sec = nanoseconds / 1000000000,
-                                           .tv_nsec = nanoseconds % 1000000000}};
+    struct itimerspec spec = {
+        .it_value = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000}};
     budget->armed = 1;
     timer_settime(budget->timer, 0, &spec, NULL);
 }

@@ -17,8 +17,8 @@ struct budget {
     bool has_timer;
     volatile sig_atomic_t armed;
     volatile sig_atomic_t expired;
-    volatile int64_t deadline;      /* of the running entry, nanoseconds; 0 when none runs */
-    lua_State *volatile running;    /* the coroutine that runs */
+    volatile int64_t deadline;   /* of the running entry, nanoseconds; 0 when none runs */
+    lua_State *volatile running; /* the coroutine that runs */
 };
 
 /* On the script's thread. */

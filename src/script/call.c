@@ -123,8 +123,8 @@ void call_close(struct vm *vm, lua_State *coroutine)
 
 /* Coroutines of the script */
 
-/* Resumes with the arguments on L's stack from 2 on, as coroutine.resume does: true and the results,
- * or false and the error. */
+/* Resumes with the arguments on L's stack from 2 on, as coroutine.resume does: true and the
+ * results, or false and the error. */
 static int resume(lua_State *L, lua_State *coroutine)
 {
     struct vm *vm = vm_of(L);

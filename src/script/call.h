@@ -3,7 +3,8 @@
 
 #include "script/vm.h"
 
-/* The one door into Lua: every entry is protected, has a traceback, a time budget and an outcome. */
+/* The one door into Lua: every entry is protected, has a traceback, a time budget and an outcome.
+ */
 
 enum call_outcome {
     CALL_DONE,
@@ -15,8 +16,8 @@ enum call_outcome {
  * place of the results. */
 enum call_outcome call_function(struct vm *vm, lua_State *L, int arguments, int results);
 
-/* Starts or goes on with a coroutine whose (function and) arguments are on its stack. On CALL_DONE and
- * CALL_YIELDED *results values are on its stack; on CALL_FAILED the text is on top of it. */
+/* Starts or goes on with a coroutine whose (function and) arguments are on its stack. On CALL_DONE
+ * and CALL_YIELDED *results values are on its stack; on CALL_FAILED the text is on top of it. */
 enum call_outcome call_resume(struct vm *vm, lua_State *coroutine, int arguments, int *results);
 
 /* Closes a coroutine: its to-be-closed variables run. Errors in them are logged. */

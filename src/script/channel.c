@@ -28,7 +28,8 @@ static const struct channel_options defaults = {.history = 100, .max_bytes = 16 
 
 static lua_Number number_field(lua_State *L, int index, const char *name, lua_Number otherwise)
 {
-    lua_Number value = lua_getfield(L, index, name) == LUA_TNUMBER ? lua_tonumber(L, -1) : otherwise;
+    lua_Number value =
+        lua_getfield(L, index, name) == LUA_TNUMBER ? lua_tonumber(L, -1) : otherwise;
     lua_pop(L, 1);
     return value;
 }
@@ -53,8 +54,7 @@ static struct channel *open_channel(lua_State *L, struct slice name,
 {
     struct channel *channel;
     if (hub_open(vm_of(L)->hub, name, options, &channel) != 0)
-        call_raise(L, "the limit of %d channels is reached",
-                   (int)vm_of(L)->hub->limits.channels);
+        call_raise(L, "the limit of %d channels is reached", (int)vm_of(L)->hub->limits.channels);
     return channel;
 }
 
@@ -135,7 +135,8 @@ static void push_filter_event(lua_State *L, int event_index)
     }
 }
 
-/* Asks each filter group of the channel once. The verdicts are of malloc, or NULL without groups. */
+/* Asks each filter group of the channel once. The verdicts are of malloc, or NULL without groups.
+ */
 static uint64_t *judge(lua_State *L, struct channel *channel, int event_index)
 {
     struct vm *vm = vm_of(L);
@@ -222,8 +223,9 @@ static int l_channel_index(lua_State *L)
     else if (strcmp(field, "published") == 0)
         lua_pushinteger(L, (lua_Integer)channel->published);
     else
-        return call_raise(L, "a channel has no field '%s' (it has name, subscribers, length, "
-                             "published, closed, publish, close)",
+        return call_raise(L,
+                          "a channel has no field '%s' (it has name, subscribers, length, "
+                          "published, closed, publish, close)",
                           field);
     return 1;
 }
@@ -262,10 +264,8 @@ static int l_channels(lua_State *L)
 
 void channel_open_module(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"channel", l_channel},
-                                         {"publish", l_publish},
-                                         {"channels", l_channels},
-                                         {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"channel", l_channel}, {"publish", l_publish}, {"channels", l_channels}, {NULL, NULL}};
     static const luaL_Reg methods[] = {
         {"publish", l_publish}, {"close", l_channel_close}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);

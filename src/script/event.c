@@ -115,7 +115,8 @@ void event_read(lua_State *L, int index, struct frame_source *out)
 int event_raise(lua_State *L, const char *what, int error)
 {
     if (error == ERROR_LINE_BREAK)
-        return call_raise(L, "%s: a line break or NUL is not allowed in an event's name or id", what);
+        return call_raise(L, "%s: a line break or NUL is not allowed in an event's name or id",
+                          what);
     if (error == ERROR_UTF8)
         return call_raise(L, "%s: the event's name, id and data must be valid UTF-8", what);
     return call_raise(L, "%s: %s", what, error_text(error));

@@ -4,8 +4,8 @@
 #include "core/frame.h"
 #include "script/vm.h"
 
-/* Events as scripts write them: { event=, data=, id=, retry=, key=, meta= }, or a string, which is the
- * data alone. */
+/* Events as scripts write them: { event=, data=, id=, retry=, key=, meta= }, or a string, which is
+ * the data alone. */
 
 /* Reads the event at the index into `out`, whose slices borrow from values that are left on the
  * stack. Raises for a mistake. Does not fill in sequence and time. */

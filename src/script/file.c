@@ -24,8 +24,8 @@ static int fail(lua_State *L, int error)
     static const struct {
         int number;
         const char *name;
-    } names[] = {{ENOENT, "ENOENT"}, {EACCES, "EACCES"},   {EISDIR, "EISDIR"},
-                 {EXDEV, "ENOENT"},  {ENOTDIR, "ENOENT"},  {ELOOP, "ENOENT"},
+    } names[] = {{ENOENT, "ENOENT"}, {EACCES, "EACCES"},       {EISDIR, "EISDIR"},
+                 {EXDEV, "ENOENT"},  {ENOTDIR, "ENOENT"},      {ELOOP, "ENOENT"},
                  {EPERM, "EACCES"},  {ENAMETOOLONG, "ENOENT"}, {EMFILE, "EMFILE"}};
     const char *code = "EIO";
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {

@@ -39,9 +39,9 @@ static int l_search(lua_State *L)
 {
     const char *module = luaL_checkstring(L, 1);
     const char *folder = vm_of(L)->options.scripts;
-    const char *name = strcmp(module, "sse") == 0           ? "init"
+    const char *name = strcmp(module, "sse") == 0        ? "init"
                        : strncmp(module, "sse.", 4) == 0 ? module + 4
-                                                            : NULL;
+                                                         : NULL;
     if (name == NULL)
         return 0;
     if (folder != NULL && load_from_folder(L, folder, name))

@@ -4,8 +4,8 @@
 #include <lua.h>
 
 /* The Lua half of the `sse` module: the files of scripts/, embedded by CMake (cmake/embed.cmake).
- * `require "sse"` finds init.lua, `require "sse.NAME"` finds NAME.lua; a folder that the vm's options
- * name comes first. */
+ * `require "sse"` finds init.lua, `require "sse.NAME"` finds NAME.lua; a folder that the vm's
+ * options name comes first. */
 struct library_file {
     const char *name; /* "init", "router", ... */
     const char *text;

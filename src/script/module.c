@@ -114,8 +114,8 @@ static void add_to_list(lua_State *L, int all, int name)
     lua_pop(L, 1);
 }
 
-/* core.parse_query(text) -> { name = first value }, { name = { values } }. A malformed escape is kept as
- * it is. */
+/* core.parse_query(text) -> { name = first value }, { name = { values } }. A malformed escape is
+ * kept as it is. */
 static int l_parse_query(lua_State *L)
 {
     size_t length, position = 0;

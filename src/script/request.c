@@ -74,8 +74,8 @@ void vm_dispatch(struct vm *vm, connection_id connection, struct exchange *excha
 {
     lua_State *L = vm->L;
     struct pending *pending = memory_zero(1, sizeof *pending);
-    *pending = (struct pending){
-        .references = 2, .vm = vm, .connection = connection, .exchange = exchange};
+    *pending =
+        (struct pending){.references = 2, .vm = vm, .connection = connection, .exchange = exchange};
     vm_push_hook(L, HOOK_DISPATCH);
     struct pending **box = lua_newuserdatauv(L, sizeof(struct pending *), 0);
     *box = pending;
@@ -168,7 +168,6 @@ struct plan {
     struct slice first;
 };
 
-
 static lua_Integer list_field(lua_State *L, int index, const char *name)
 {
     if (lua_getfield(L, index, name) == LUA_TNIL)
@@ -232,8 +231,7 @@ static void read_filter(lua_State *L, int spec, struct plan *plan)
 
 static lua_Integer integer_field(lua_State *L, int index, const char *name, lua_Integer otherwise)
 {
-    lua_Integer value =
-        lua_getfield(L, index, name) == LUA_TNIL ? otherwise : lua_tointeger(L, -1);
+    lua_Integer value = lua_getfield(L, index, name) == LUA_TNIL ? otherwise : lua_tointeger(L, -1);
     lua_pop(L, 1);
     return value;
 }
@@ -321,10 +319,13 @@ static int l_request_gc(lua_State *L)
 
 void request_open_module(lua_State *L)
 {
-    static const luaL_Reg methods[] = {
-        {"line", l_line},       {"body", l_body},           {"header", l_header},
-        {"headers", l_headers}, {"respond", l_respond},     {"subscribe", l_subscribe},
-        {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"line", l_line},
+                                       {"body", l_body},
+                                       {"header", l_header},
+                                       {"headers", l_headers},
+                                       {"respond", l_respond},
+                                       {"subscribe", l_subscribe},
+                                       {NULL, NULL}};
     lua_pushcfunction(L, l_check_start);
     lua_setfield(L, -2, "check_start");
     luaL_newmetatable(L, "sse.request");

@@ -21,10 +21,10 @@ struct stream {
     int references;
     struct vm *vm;
     connection_id connection;
-    char *title;         /* for error messages */
-    struct task *task;   /* that runs the script's function; NULL when over */
-    uint64_t sequence;   /* of the last frame sent */
-    uint32_t frames;     /* sent since the connection last had taken all */
+    char *title;       /* for error messages */
+    struct task *task; /* that runs the script's function; NULL when over */
+    uint64_t sequence; /* of the last frame sent */
+    uint32_t frames;   /* sent since the connection last had taken all */
     size_t bytes;
     struct list waiting; /* struct sender: tasks in client:send */
     bool open;
@@ -122,7 +122,8 @@ static int l_send(lua_State *L)
     struct stream *stream = check(L, 1);
     struct frame_source source;
     if (lua_gettop(L) != 2)
-        return call_raise(L, "client:send takes one event (use a colon: client:send { data = ... })");
+        return call_raise(L,
+                          "client:send takes one event (use a colon: client:send { data = ... })");
     event_read(L, 2, &source);
     struct event_fields fields = {source.id, source.name, source.data, source.retry};
     int error = event_stream_check(&fields);
@@ -188,8 +189,8 @@ static struct stream *new_stream(lua_State *L, const struct pending *pending)
     return stream;
 }
 
-/* request:stream(function, heartbeat, first, headers, fields) -> stream. `fields` is a table in which
- * the stream's unknown fields are looked up. Runs the function with the stream as a task. */
+/* request:stream(function, heartbeat, first, headers, fields) -> stream. `fields` is a table in
+ * which the stream's unknown fields are looked up. Runs the function with the stream as a task. */
 static int l_stream(lua_State *L)
 {
     struct pending *pending = request_check(L, 1);

@@ -13,8 +13,8 @@ typedef void (*task_end_fn)(void *context, const char *error);
 /* The task is ended while it waits: whatever would resume it must not. */
 typedef void (*task_cancel_fn)(void *context);
 
-/* Starts a task with the function and arguments on top of L's stack, which it takes. `on_end` may be
- * NULL: errors are then reported as of `what` (static text). May call on_end before it returns.
+/* Starts a task with the function and arguments on top of L's stack, which it takes. `on_end` may
+ * be NULL: errors are then reported as of `what` (static text). May call on_end before it returns.
  * Returns NULL when the task is over already. */
 struct task *task_start(struct vm *vm, lua_State *L, int arguments, const char *what,
                         task_end_fn on_end, void *context);

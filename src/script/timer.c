@@ -13,7 +13,7 @@ struct timer {
     uv_timer_t handle;
     struct list link; /* in vm.timers */
     struct vm *vm;
-    struct timer **box; /* the script's userdata, or NULL */
+    struct timer **box;   /* the script's userdata, or NULL */
     struct task *sleeper; /* of sse.sleep */
     int function;         /* else, in the registry */
     bool repeats;

@@ -23,15 +23,16 @@ struct vm_host {
                       struct subscription *subscription, uint64_t cursor);
     void (*stream)(void *context, connection_id connection, struct response *head,
                    unsigned heartbeat);
-    void (*send)(void *context, connection_id connection, struct frame *frame); /* takes a reference */
+    void (*send)(void *context, connection_id connection,
+                 struct frame *frame); /* takes a reference */
     void (*end)(void *context, connection_id connection);
 };
 
 struct vm_options {
-    unsigned budget;      /* milliseconds of Lua for one entry; 0 for no limit */
-    size_t memory;        /* bytes of the Lua state; 0 for no limit */
-    bool debug_gc;        /* a full collection after each entry */
-    const char *scripts;  /* a folder that overrides the embedded library, or NULL */
+    unsigned budget;     /* milliseconds of Lua for one entry; 0 for no limit */
+    size_t memory;       /* bytes of the Lua state; 0 for no limit */
+    bool debug_gc;       /* a full collection after each entry */
+    const char *scripts; /* a folder that overrides the embedded library, or NULL */
 };
 
 /* Functions of the Lua half that C calls; see scripts/init.lua. */
@@ -56,7 +57,7 @@ struct vm {
     struct vm_options options;
     struct budget budget;
     size_t memory;
-    unsigned depth; /* of entries into Lua */
+    unsigned depth;     /* of entries into Lua */
     lua_State *running; /* the coroutine that runs, NULL outside of Lua */
     int hooks[HOOK_COUNT];
     struct task *current;
@@ -68,7 +69,7 @@ struct vm {
     struct list addresses; /* of sse.listen, in order: struct vm_address */
     bool watches_closing;  /* sse.on "unsubscribe" has handlers */
     bool loading;
-    char *folder;          /* of the script, ends with "/" */
+    char *folder; /* of the script, ends with "/" */
     uint64_t errors;
 };
 
