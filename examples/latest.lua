@@ -1,5 +1,5 @@
 -- One connection, many channels: the client names the types it wants, each event bears its type.
---   ./dev run examples/latest.lua       and open http://127.0.0.1:8080/#/latest?type=news,stock
+--   ./dev run examples/latest.lua       and open http://127.0.0.1:8080/
 --   curl -N 'http://127.0.0.1:8080/latest?type=news,weather,stock'
 --   curl -N http://127.0.0.1:8080/latest/news
 
@@ -20,7 +20,8 @@ local function listen(names)
   return sse.subscribe { channels = names, history = 10, retry = "3s" }
 end
 
-sse.get("/", sse.file "wire.html")
+sse.get("/wire", sse.file "wire.html")
+sse.get("/", function() return 302, nil, { Location = "/wire#/latest?type=news,stock" } end)
 
 sse.get("/latest", function(req)
   local wanted = sse.split(req.query.type or "")
