@@ -200,6 +200,7 @@ static int open_router(struct router *router, const struct config *config)
         error = open_worker(router, i);
     if (error != 0)
         return error;
+    hub_continue(&router->hub, epoch, 0);
     struct vm_host host = relay_host(router);
     return vm_open(&router->vm, &router->loop, &router->hub, &host, &config->vm);
 }

@@ -34,11 +34,18 @@ bool definition_wants(const struct definition *definition, const struct frame *f
     return false;
 }
 
+static bool carries_frame(const struct change *change)
+{
+    return change->kind == CHANGE_APPEND || change->kind == CHANGE_EPOCH ||
+           change->kind == CHANGE_CHANNEL_OPEN;
+}
+
 struct change change_copy(const struct change *change)
 {
     struct change copy = *change;
-    if (change->kind == CHANGE_APPEND) {
-        frame_ref(copy.frame);
+    if (carries_frame(change)) {
+        if (copy.frame != NULL)
+            frame_ref(copy.frame);
         if (copy.words > 1) {
             copy.verdicts = memory_new(copy.words * sizeof *copy.verdicts);
             memcpy(copy.verdicts, change->verdicts, copy.words * sizeof *copy.verdicts);
@@ -51,7 +58,7 @@ struct change change_copy(const struct change *change)
 
 void change_deinit(struct change *change)
 {
-    if (change->kind == CHANGE_APPEND) {
+    if (carries_frame(change)) {
         frame_unref(change->frame);
         if (change->words > 1)
             free(change->verdicts);

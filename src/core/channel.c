@@ -20,6 +20,7 @@ void channel_free(struct channel *channel)
     map_deinit(&channel->keys);
     free(channel->groups);
     free((char *)channel->name.data);
+    free(channel->reset_name);
     free(channel);
 }
 
@@ -38,7 +39,24 @@ uint64_t channel_evict_oldest(struct channel *channel)
     uint64_t sequence = frame->sequence;
     if (frame->key.length > 0 && channel_find_key(channel, frame_part(frame, frame->key)) == frame)
         map_remove(&channel->keys, frame_part(frame, frame->key));
+    if (frame->flags & FRAME_TOMBSTONE)
+        channel->tombstones--;
     log_evict(log, sequence);
+    return sequence;
+}
+
+uint64_t channel_forget_tombstone(struct channel *channel)
+{
+    struct log *log = &channel->log;
+    uint32_t position = 0;
+    while (log_at(log, position)->frame == NULL ||
+           !(log_at(log, position)->frame->flags & FRAME_TOMBSTONE))
+        position++;
+    struct frame *frame = log_at(log, position)->frame;
+    uint64_t sequence = frame->sequence;
+    channel_forget_key(channel, frame_part(frame, frame->key));
+    if (sequence > log->evicted)
+        log->evicted = sequence;
     return sequence;
 }
 
@@ -48,6 +66,8 @@ uint64_t channel_forget_key(struct channel *channel, struct slice key)
     if (frame == NULL)
         return 0;
     uint64_t sequence = frame->sequence;
+    if (frame->flags & FRAME_TOMBSTONE)
+        channel->tombstones--;
     log_supersede(&channel->log, sequence);
     return sequence;
 }
@@ -55,8 +75,10 @@ uint64_t channel_forget_key(struct channel *channel, struct slice key)
 void channel_append(struct channel *channel, struct frame *frame, const uint64_t *verdicts)
 {
     log_append(&channel->log, frame, verdicts, channel_verdict_words(channel));
-    if (frame->key.length > 0 && !(frame->flags & FRAME_TOMBSTONE))
+    if (channel->options.keyed && frame->key.length > 0)
         map_put(&channel->keys, frame_part(frame, frame->key), frame);
+    if (frame->flags & FRAME_TOMBSTONE)
+        channel->tombstones++;
 }
 
 static uint32_t find_slot(struct channel *channel, const struct group *group)

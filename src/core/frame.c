@@ -44,6 +44,7 @@ struct frame *frame_new(const struct frame_source *source)
     buffer_deinit(&payload);
     frame->sequence = source->sequence;
     frame->time = source->time;
+    frame->retry = source->retry;
     frame->flags = source->flags;
     /* The encoder writes "id: ID\n" and then "event: NAME\n". */
     uint32_t position = frame->payload.offset;

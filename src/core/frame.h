@@ -27,6 +27,7 @@ struct frame {
     atomic_uint references;
     uint32_t flags;
     uint64_t sequence;
+    int64_t retry; /* milliseconds, negative for none */
     int64_t time; /* publication, milliseconds since 1970 */
     uint32_t wire_length;
     struct frame_part payload;

@@ -119,11 +119,24 @@ static struct channel *biggest(struct hub *hub)
     return NULL;
 }
 
+static void forget_tombstone(struct hub *hub, struct channel *channel)
+{
+    size_t before = channel->log.bytes;
+    uint64_t sequence = channel_forget_tombstone(channel);
+    account(hub, channel, before);
+    hub->counters.tombstones++;
+    hub_tell(hub, &(struct change){
+                      .kind = CHANGE_SUPERSEDE, .channel = channel->id, .sequence = sequence});
+}
+
 static void retain(struct hub *hub, struct channel *channel)
 {
     const struct channel_options *options = &channel->options;
     struct log *log = &channel->log;
-    while (!options->keyed && log_length(log) > options->history)
+    uint32_t history = options->history == 0 ? HUB_BACKLOG : options->history;
+    while (channel->tombstones > history)
+        forget_tombstone(hub, channel);
+    while (!options->keyed && log_length(log) > history)
         evict_oldest(hub, channel, &hub->counters.evicted_count);
     while (options->max_bytes > 0 && log->bytes > options->max_bytes && log_length(log) > 0)
         evict_oldest(hub, channel, &hub->counters.evicted_bytes);
@@ -161,6 +174,17 @@ static void grow_channels(struct hub *hub)
     hub->channel_capacity = capacity;
 }
 
+static void tell_channel(struct hub *hub, const struct channel *channel)
+{
+    struct frame *name =
+        channel->reset_name == NULL ? NULL : frame_of_text(slice_text(channel->reset_name), 0);
+    hub_tell(hub, &(struct change){.kind = CHANGE_CHANNEL_OPEN,
+                                   .channel = channel->id,
+                                   .number = channel->options.on_lag,
+                                   .frame = name});
+    frame_unref(name);
+}
+
 int hub_open(struct hub *hub, struct slice name, const struct channel_options *options,
              struct channel **out)
 {
@@ -174,12 +198,11 @@ int hub_open(struct hub *hub, struct slice name, const struct channel_options *o
     if (hub->free_id == hub->channel_capacity)
         grow_channels(hub);
     struct channel *channel = channel_new(name, hub->free_id++, options);
+    channel->log.evicted = hub->floor;
     hub->channels[channel->id] = channel;
     hub->channel_count++;
     map_put(&hub->channels_by_name, channel->name, channel);
-    hub_tell(hub, &(struct change){.kind = CHANGE_CHANNEL_OPEN,
-                                   .channel = channel->id,
-                                   .number = options->on_lag});
+    tell_channel(hub, channel);
     *out = channel;
     return 0;
 }
@@ -191,14 +214,13 @@ void hub_configure(struct hub *hub, struct channel *channel, const struct channe
     retain(hub, channel);
     account(hub, channel, channel->log.bytes);
     hub_expire(hub, now);
-    hub_tell(hub, &(struct change){.kind = CHANGE_CHANNEL_OPEN,
-                                   .channel = channel->id,
-                                   .number = options->on_lag});
+    tell_channel(hub, channel);
 }
 
 void hub_release(struct hub *hub, struct channel *channel)
 {
-    if (channel->declared || channel->subscriptions > 0 || log_length(&channel->log) > 0)
+    if (channel->declared || channel->subscriptions > 0 || channel->pending > 0 ||
+        log_length(&channel->log) > 0)
         return;
     hub_tell(hub, &(struct change){.kind = CHANGE_CHANNEL_CLOSE, .channel = channel->id});
     map_remove(&hub->channels_by_name, channel->name);
@@ -253,8 +275,8 @@ static void append(struct hub *hub, struct channel *channel, struct frame *frame
     retain(hub, channel);
 }
 
-int hub_publish(struct hub *hub, struct channel *channel, struct frame_source *source,
-                const uint64_t *verdicts, struct frame **out)
+int hub_prepare(struct hub *hub, struct channel *channel, struct frame_source *source,
+                struct frame **out)
 {
     struct event_fields fields = {source->id, source->name, source->data, source->retry};
     char id[HUB_EPOCH_MAX + 24];
@@ -263,23 +285,52 @@ int hub_publish(struct hub *hub, struct channel *channel, struct frame_source *s
     int error = event_stream_check(&fields);
     if (error != 0)
         return error;
-    bool keeps = channel->options.history > 0 || channel->options.keyed;
     source->sequence = ++hub->sequence;
     if (source->id.data != NULL) {
         source->flags |= FRAME_OWN_ID;
-    } else if (keeps) {
+    } else if (channel_keeps(channel)) {
         int length = snprintf(id, sizeof id, "%s-%" PRIu64, hub->epoch, source->sequence);
         source->id = slice_of(id, (size_t)length);
     }
-    struct frame *frame = frame_new(source);
-    if (channel->options.keyed && source->key.length > 0)
-        supersede(hub, channel, source->key);
+    *out = frame_new(source);
+    return 0;
+}
+
+void hub_commit(struct hub *hub, struct channel *channel, struct frame *frame,
+                const uint64_t *verdicts)
+{
+    if (channel->options.keyed && frame->key.length > 0)
+        supersede(hub, channel, frame_part(frame, frame->key));
     append(hub, channel, frame, verdicts);
     channel->published++;
     hub->counters.published++;
+}
+
+int hub_publish(struct hub *hub, struct channel *channel, struct frame_source *source,
+                const uint64_t *verdicts, struct frame **out)
+{
+    struct frame *frame;
+    int error = hub_prepare(hub, channel, source, &frame);
+    if (error != 0)
+        return error;
+    hub_commit(hub, channel, frame, verdicts);
     if (out != NULL)
         *out = frame;
     else
         frame_unref(frame);
     return 0;
+}
+
+void hub_continue(struct hub *hub, const char *epoch, uint64_t sequence)
+{
+    snprintf(hub->epoch, sizeof hub->epoch, "%s", epoch);
+    hub->sequence = hub->floor = sequence;
+    struct frame *name = frame_of_text(slice_text(epoch), 0);
+    hub_tell(hub, &(struct change){.kind = CHANGE_EPOCH, .frame = name});
+    frame_unref(name);
+}
+
+void hub_restore(struct hub *hub, struct channel *channel, struct frame *frame)
+{
+    append(hub, channel, frame, NULL);
 }

@@ -16,6 +16,7 @@ void replica_init(struct replica *replica)
 static void channel_deinit(struct replica_channel *channel)
 {
     list_remove(&channel->evicting);
+    frame_unref(channel->reset_name);
     log_deinit(&channel->log);
     free(channel->audiences);
     free(channel);
@@ -44,7 +45,10 @@ static void open_channel(struct replica *replica, const struct change *change)
         list_init(&channel->evicting);
         *slot = channel;
     }
-    ((struct replica_channel *)*slot)->on_lag = (enum lag_policy)change->number;
+    struct replica_channel *channel = *slot;
+    channel->on_lag = (enum lag_policy)change->number;
+    frame_unref(channel->reset_name);
+    channel->reset_name = change->frame == NULL ? NULL : frame_ref(change->frame);
 }
 
 static void close_channel(struct replica *replica, uint32_t id)
@@ -66,7 +70,9 @@ static void append(struct replica *replica, struct change *change)
 {
     struct replica_channel *channel = replica->channels[change->channel];
     log_append(&channel->log, change->frame, change_verdicts(change), change->words);
-    replica->sequence = change->frame->sequence;
+    /* Events that are put back when a channel is opened are older than others' are. */
+    if (change->frame->sequence > replica->sequence)
+        replica->sequence = change->frame->sequence;
     mark_dirty(replica, channel);
 }
 
@@ -162,6 +168,10 @@ struct audience *replica_audience(const struct replica *replica, uint32_t subscr
 void replica_apply(struct replica *replica, struct change *change)
 {
     switch ((enum change_kind)change->kind) {
+    case CHANGE_EPOCH:
+        frame_unref(replica->epoch);
+        replica->epoch = frame_ref(change->frame);
+        break;
     case CHANGE_CHANNEL_OPEN:
         open_channel(replica, change);
         break;
@@ -213,6 +223,7 @@ void replica_deinit(struct replica *replica)
         if (replica->channels[i] != NULL)
             channel_deinit(replica->channels[i]);
     }
+    frame_unref(replica->epoch);
     free(replica->audiences);
     free(replica->channels);
 }

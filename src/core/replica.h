@@ -63,6 +63,7 @@ struct subscriber {
 struct replica_channel {
     uint32_t id;
     enum lag_policy on_lag;
+    struct frame *reset_name; /* its payload; NULL for the usual one */
     struct log log;
     uint64_t evict_to; /* an eviction that waits for the next replica_settle */
     struct list evicting;
@@ -79,6 +80,7 @@ struct replica {
     struct audience **audiences; /* by the subscription's id */
     uint32_t audience_capacity;
     uint64_t sequence; /* the last one applied */
+    struct frame *epoch; /* its payload; NULL until the hub has told it */
     struct list dirty;
     struct list evicting;
     void *context;

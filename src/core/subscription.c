@@ -236,18 +236,20 @@ static bool parse_duration(struct slice text, int64_t *out)
 
 bool start_parse(struct slice text, int64_t now, struct start *out)
 {
-    *out = (struct start){.kind = START_ID, .id = text};
+    struct start id = {.kind = START_ID, .id = text};
+    *out = id;
     if (slice_equal(text, slice_text("earliest"))) {
         out->kind = START_EARLIEST;
     } else if (slice_equal(text, slice_text("latest"))) {
         out->kind = START_LATEST;
     } else if (slice_starts_with(text, "last=")) {
         out->kind = START_LAST;
-        return parse_number(slice_of(text.data + 5, text.length - 5), &out->number);
+        if (!parse_number(slice_of(text.data + 5, text.length - 5), &out->number))
+            return *out = id, false;
     } else if (slice_starts_with(text, "since=")) {
         out->kind = START_SINCE;
         if (!parse_duration(slice_of(text.data + 6, text.length - 6), &out->number))
-            return false;
+            return *out = id, false;
         out->number = now - out->number;
     }
     return true;
@@ -265,7 +267,8 @@ static void backward_init(struct backward *walk, struct subscription *subscripti
     walk->subscription = subscription;
     walk->positions = memory_new((count + 1) * sizeof *walk->positions);
     for (uint32_t i = 0; i < count; i++)
-        walk->positions[i] = subscription->channels[i]->log.count;
+        walk->positions[i] =
+            channel_keeps(subscription->channels[i]) ? subscription->channels[i]->log.count : 0;
 }
 
 static bool passes(const struct definition *definition, uint32_t index, const struct log *log,
@@ -301,13 +304,13 @@ static struct frame *backward_next(struct backward *walk)
     }
 }
 
-static uint64_t cursor_of_last(struct hub *hub, struct subscription *subscription, int64_t count)
+static uint64_t cursor_of_last(struct hub *hub, struct subscription *subscription, int64_t *count)
 {
     struct backward walk;
     uint64_t cursor = hub->sequence;
     struct frame *frame;
     backward_init(&walk, subscription);
-    while (count-- > 0 && (frame = backward_next(&walk)) != NULL)
+    for (; *count > 0 && (frame = backward_next(&walk)) != NULL; --*count)
         cursor = frame->sequence - 1;
     free(walk.positions);
     return cursor;
@@ -357,8 +360,8 @@ static bool has_evicted_after(const struct subscription *subscription, uint64_t 
 {
     for (uint32_t i = 0; i < subscription->definition->channel_count; i++) {
         const struct channel *channel = subscription->channels[i];
-        bool keeps = channel->options.history > 0 || channel->options.keyed;
-        if (keeps && channel->log.evicted > sequence)
+        uint64_t evicted = channel->stored > 0 ? channel->stored_evicted : channel->log.evicted;
+        if (channel_keeps(channel) && evicted > sequence)
             return true;
     }
     return false;
@@ -383,6 +386,26 @@ static void resolve_id(struct hub *hub, struct subscription *subscription, struc
     out->cursor = out->reset == RESET_NONE ? sequence : 0;
 }
 
+static bool is_deep(const struct subscription *subscription, uint64_t cursor)
+{
+    for (uint32_t i = 0; i < subscription->definition->channel_count; i++) {
+        const struct channel *channel = subscription->channels[i];
+        if (channel->stored > 0 && channel->log.evicted > cursor &&
+            channel->log.evicted > channel->stored_evicted)
+            return true;
+    }
+    return false;
+}
+
+static bool any_keeps(const struct subscription *subscription)
+{
+    for (uint32_t i = 0; i < subscription->definition->channel_count; i++) {
+        if (channel_keeps(subscription->channels[i]))
+            return true;
+    }
+    return false;
+}
+
 static uint64_t oldest_of(const struct subscription *subscription)
 {
     uint64_t oldest = 0;
@@ -400,7 +423,7 @@ void subscription_resolve(struct hub *hub, struct subscription *subscription,
     *out = (struct start_result){.oldest = oldest_of(subscription), .latest = hub->sequence};
     if (start->kind != START_LATEST && subscription->group != NULL)
         hub_judge(hub, subscription, 0);
-    switch (start->kind) {
+    switch (any_keeps(subscription) ? start->kind : START_LATEST) {
     case START_LATEST:
         out->cursor = hub->sequence;
         break;
@@ -408,7 +431,8 @@ void subscription_resolve(struct hub *hub, struct subscription *subscription,
         out->cursor = 0;
         break;
     case START_LAST:
-        out->cursor = cursor_of_last(hub, subscription, start->number);
+        out->wanted = start->number;
+        out->cursor = cursor_of_last(hub, subscription, &out->wanted);
         break;
     case START_SINCE:
         out->cursor = cursor_of_time(hub, subscription, start->number);
@@ -417,6 +441,7 @@ void subscription_resolve(struct hub *hub, struct subscription *subscription,
         resolve_id(hub, subscription, start->id, out);
         break;
     }
+    out->deep = is_deep(subscription, out->cursor);
 }
 
 const char *reset_reason_name(enum reset_reason reason)

@@ -47,6 +47,8 @@ struct start {
     struct slice id; /* borrowed */
 };
 
+/* Why the client is told of a loss. */
+
 enum reset_reason { RESET_NONE, RESET_EVICTED, RESET_UNKNOWN, RESET_EPOCH, RESET_LAGGED };
 
 /* The answer to a start: a cursor, and whether the client must be told of a loss. */
@@ -55,11 +57,14 @@ struct start_result {
     enum reset_reason reset;
     uint64_t oldest; /* the oldest event that the log has, 0 for none */
     uint64_t latest; /* the last sequence given */
+    bool deep;       /* the store has events after the cursor that memory has not */
+    int64_t wanted;  /* START_LAST: how many events more than memory has were asked for */
 };
 
 /* Reads the grammar of starting points: an id, "earliest", "latest", "last=20", "since=10m"
  * (`now` in milliseconds). Everything that is none of the others is an id. False for a malformed
- * number or duration behind "last=" or "since=". The id borrows from `text`. */
+ * number or duration behind "last=" or "since="; *out is then the text as an (unknown) id. The id
+ * borrows from `text`. */
 bool start_parse(struct slice text, int64_t now, struct start *out);
 
 /* Finds the cursor. With a filter, the events that this looks at must have been judged. */

@@ -118,11 +118,45 @@ void fanout_flush(struct shard *shard)
     }
 }
 
+/* What a reader is told that was moved past events: see reset_text in script/request.c for the form. */
+static void send_reset(struct connection *connection, const struct replica_channel *channel,
+                       uint64_t cursor)
+{
+    const struct replica *replica = &connection->shard->replica;
+    struct slice epoch = frame_part(replica->epoch, replica->epoch->payload);
+    struct slice name = channel->reset_name == NULL
+                            ? slice_text("reset")
+                            : frame_part(channel->reset_name, channel->reset_name->payload);
+    struct buffer text = {0};
+    int width = (int)epoch.length;
+    buffer_append_format(&text, "event: %.*s\n", (int)name.length, name.data);
+    buffer_append_format(&text,
+                         "data: {\"reason\":\"lagged\",\"requested\":\"%.*s-%" PRIu64
+                         "\",\"oldest\":\"%.*s-%" PRIu64 "\",\"latest\":\"%.*s-%" PRIu64 "\"}\n\n",
+                         width, epoch.data, cursor, width, epoch.data, log_last(&channel->log),
+                         width, epoch.data, replica->sequence);
+    struct frame *frame = frame_of_text(buffer_slice(&text), 0);
+    buffer_deinit(&text);
+    if (name.length > 0)
+        connection_write(connection, frame_wire(frame, connection->chunked));
+    frame_unref(frame);
+}
+
+/* To the newest event of the channel. True when the socket must take the news of it first. */
+static bool skip(struct connection *connection, const struct replica_channel *channel,
+                 uint64_t cursor)
+{
+    struct subscriber *subscriber = &connection->subscriber;
+    uint64_t last = log_last(&channel->log);
+    subscriber->cursor = last > cursor ? last - 1 : connection->shard->replica.sequence;
+    send_reset(connection, channel, cursor);
+    return connection->state != CONNECTION_STREAMING || connection->output != NULL;
+}
+
 bool fanout_lagged(struct connection *connection, const struct replica_channel *channel,
                    uint64_t cursor)
 {
     struct shard *shard = connection->shard;
-    struct subscriber *subscriber = &connection->subscriber;
     uint64_t behind = shard->replica.sequence - cursor;
     char address[64];
     connection_address(connection, address, sizeof address);
@@ -130,8 +164,7 @@ bool fanout_lagged(struct connection *connection, const struct replica_channel *
     if (channel->on_lag == LAG_SKIP) {
         log_line(LOG_INFO, "a reader at %s lagged by %" PRIu64 " events: skipped to the newest",
                  address, behind);
-        subscriber->cursor = shard->replica.sequence;
-        return false;
+        return skip(connection, channel, cursor);
     }
     log_line(LOG_INFO, "a reader at %s lagged by %" PRIu64 " events: disconnected", address,
              behind);

@@ -48,14 +48,14 @@ static uint32_t collect_own(const struct own_stream *own, uint64_t *cursor, stru
     return found;
 }
 
-static void gather(struct connection *connection, struct gather *out)
+static void gather(struct connection *connection, struct gather *out, uint32_t max)
 {
     struct subscriber *subscriber = &connection->subscriber;
     uint32_t first = 0;
     out->cursor = subscriber_position(subscriber);
     if (subscriber->partial != NULL)
         out->frames[first++] = subscriber->partial;
-    uint32_t room = SHARD_FRAMES - first;
+    uint32_t room = max - first;
     out->count =
         first +
         (connection->own != NULL
@@ -133,29 +133,33 @@ static void caught_up(struct connection *connection, uint64_t cursor)
     connection_watch(connection);
 }
 
-/* True when the reader's place fell off the log and the policy ended its stream. */
-static bool is_lost(struct connection *connection)
+/* True when the reader's place fell off the log and its channel's policy leaves nothing to send now. A
+ * frame that is partly sent is completed before its reader is moved. */
+static bool is_lost(struct connection *connection, bool *only_partial)
 {
     struct subscriber *subscriber = &connection->subscriber;
+    *only_partial = false;
     if (subscriber->audience == NULL)
         return false;
     uint64_t cursor = subscriber_position(subscriber);
     const struct replica_channel *channel = audience_lag(subscriber->audience, cursor);
     if (channel == NULL)
         return false;
-    return fanout_lagged(connection, channel, cursor);
+    *only_partial = channel->on_lag == LAG_SKIP && subscriber->partial != NULL;
+    return !*only_partial && fanout_lagged(connection, channel, cursor);
 }
 
 void stream_pump(struct connection *connection)
 {
     struct gather next;
     size_t turn = 0;
+    bool only_partial;
     if (connection->state != CONNECTION_STREAMING || connection->output != NULL)
         return;
     while (turn < PUMP_TURN) {
-        if (is_lost(connection))
+        if (is_lost(connection, &only_partial))
             return;
-        gather(connection, &next);
+        gather(connection, &next, only_partial ? 1 : SHARD_FRAMES);
         if (next.count == 0) {
             caught_up(connection, next.cursor);
             return;
