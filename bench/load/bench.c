@@ -132,5 +132,9 @@ void bench_report_span(const struct server_span *span, uint64_t count, const cha
     result_real("seconds", (double)span->wall / 1e9);
     result_real("cpu_seconds", (double)span->cpu / 1e9);
     result_real("load_cpu_seconds", (double)span->load_cpu / 1e9);
-    result_integer("switches", span->switches);
+}
+
+void bench_report_switches(const struct server_span *span, uint64_t events)
+{
+    result_real("switches_per_event", events ? (double)span->switches / (double)events : 0);
 }

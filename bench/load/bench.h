@@ -64,4 +64,7 @@ int bench_report(struct bench *bench, int result);
 /* Prints CPU time, in all and for one of `count` things done. */
 void bench_report_span(const struct server_span *span, uint64_t count, const char *per_one);
 
+/* Prints how often the server's threads went to sleep, for each of so many events. */
+void bench_report_switches(const struct server_span *span, uint64_t events);
+
 #endif

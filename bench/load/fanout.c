@@ -19,7 +19,8 @@ struct fanout {
     uint32_t active;         /* lanes that are publishing */
     uint64_t posts_left;     /* when the run is measured in events */
     uint64_t deadline;       /* when it is measured in time */
-    uint64_t published;
+    uint64_t published;      /* events of this phase */
+    uint64_t published_in_all;
 };
 
 static void publish(struct fanout *fanout, uint32_t lane)
@@ -31,6 +32,7 @@ static void publish(struct fanout *fanout, uint32_t lane)
     fanout->waiting[lane] = true;
     fanout->turns[lane] += fanout->events_at_once;
     fanout->published += fanout->events_at_once;
+    fanout->published_in_all += fanout->events_at_once;
     if (fanout->events_at_once == 1)
         bench_post(bench, lane, number, 0);
     else
@@ -135,8 +137,10 @@ static int run(struct bench *bench, uint32_t lanes, uint32_t events_at_once)
     result_integer("outstanding", lanes);
     result_integer("bytes", options->bytes);
     result_integer("events", fanout.published);
+    result_integer("events_in_all", fanout.published_in_all);
     result_integer("deliveries", deliveries);
     bench_report_span(&span, deliveries, "cpu_us_per_delivery");
+    bench_report_switches(&span, fanout.published);
     free(fanout.turns);
     free(fanout.missing);
     free(fanout.waiting);

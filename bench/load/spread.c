@@ -103,5 +103,6 @@ int spread_run(struct bench *bench)
     result_integer("bytes", options->bytes);
     result_integer("deliveries", spread.visits - before);
     bench_report_span(&span, spread.visits - before, "cpu_us_per_delivery");
+    bench_report_switches(&span, spread.visits - before);
     return bench_report(bench, error);
 }

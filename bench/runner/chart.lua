@@ -52,13 +52,13 @@ local function legend()
   return parts
 end
 
---- The chart, as SVG. Lengths are on a logarithmic scale from 1 on, which is the bare loop.
+--- The chart, as SVG. Lengths are logarithmic and begin at one half; a dashed line marks the bare loop.
 ---@param report bench.Report
 ---@return string
 function M.draw(report)
   local groups, most = bars(report)
   local scale = (width - left - right) / math.log(math.max(most, 2) * 2)
-  local parts = { text_at(8, 20, "CPU time of the server, times the bare loop's (logarithmic)", 'font-weight="bold"') }
+  local parts = { text_at(8, 20, "The server's CPU time, and p99, as a multiple of the bare loop's (dashed line; logarithmic)", 'font-weight="bold"') }
   table.move(legend(), 1, 6, 2, parts)
   local y = top
   for _, group in ipairs(groups) do

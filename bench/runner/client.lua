@@ -37,6 +37,19 @@ function M.post(port, path, body)
   return status
 end
 
+--- Gets a page on a connection of its own.
+---@param port integer
+---@param path string
+---@return string body
+function M.get(port, path)
+  local connection = connect(port)
+  assert(connection:send(("GET %s HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n"):format(path)))
+  local _, length = read_head(connection)
+  local body = assert(connection:receive(length or "*a"))
+  connection:close()
+  return body
+end
+
 --- Opens an event stream and reads its head.
 ---@param port integer
 ---@param path string

@@ -32,16 +32,17 @@ end
 ---@param place bench.Place
 ---@return table result what sse-load printed; `ok` is false, and `failure` says why, if anything went wrong
 function M.run(workload, target, place)
-  local started, running = pcall(targets.start, target, place)
+  local started, running = pcall(targets.start, target, place, workload.server_options)
   if not started then return { ok = false, failure = running } end
   local load = process.run(load_command(workload, target, running, place), place.time_limit)
-  local died = running.process.code ~= nil
-  process.stop(running.process)
   local parsed, result = pcall(cjson.decode, load.output)
   if not parsed then result = { ok = false } end
-  if not result.ok or died then
+  local complaint = result.ok and target.name == "router" and workload.check and workload.check(result, running.port)
+  if running.process.code then complaint = "the server died: " .. running.process.errors end
+  process.stop(running.process)
+  if complaint or not result.ok then
     result.ok = false
-    result.failure = load.errors .. (died and "\nthe server died: " .. running.process.errors or "")
+    result.failure = load.errors .. (complaint or "")
   end
   return result
 end

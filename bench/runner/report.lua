@@ -41,14 +41,22 @@ local function add_table(lines, head, rows)
   lines[#lines + 1] = ""
 end
 
+local function figure_row(report, workload, title, field)
+  local cells = { title }
+  for _, target in ipairs(targets.all) do
+    local value = figures.figure(report.results, workload, target.name, field)
+    cells[#cells + 1] = figures.format(value, workload.unit)
+  end
+  return cells
+end
+
 local function figure_rows(report)
   local rows = {}
   for _, workload in ipairs(report.workloads) do
-    local cells = { workload.title }
-    for _, target in ipairs(targets.all) do
-      cells[#cells + 1] = figures.format(figures.figure(report.results, workload, target.name), workload.unit)
+    rows[#rows + 1] = figure_row(report, workload, workload.title, workload.figure)
+    for _, further in ipairs(workload.further or {}) do
+      rows[#rows + 1] = figure_row(report, workload, further.title, further.figure)
     end
-    rows[#rows + 1] = cells
   end
   return rows
 end
@@ -72,16 +80,12 @@ local function ratio_rows(report)
   return rows
 end
 
-local function latency_rows(report)
+--- How often threads of sse-router went to sleep, to be woken up again, for one event.
+local function wake_up_rows(report)
   local rows = {}
   for _, workload in ipairs(report.workloads) do
-    for _, target in ipairs(workload.mode == "latency" and targets.all or {}) do
-      local cells = { target.title }
-      for _, field in ipairs { "p50_us", "p99_us", "p999_us", "max_us" } do
-        cells[#cells + 1] = figures.format(figures.figure(report.results, workload, target.name, field), "us")
-      end
-      if cells[2] ~= "-" then rows[#rows + 1] = cells end
-    end
+    local count = figures.figure(report.results, workload, "router", "switches_per_event")
+    if count then rows[#rows + 1] = { workload.title, ("%.2f"):format(count) } end
   end
   return rows
 end
@@ -124,8 +128,8 @@ function M.page(report)
   add_table(lines, titles("workload", {}), figure_rows(report))
   lines[#lines + 1] = "## Times the bare loop\n"
   add_table(lines, titles("workload", { bare = true, joining = true }), ratio_rows(report))
-  lines[#lines + 1] = "## Latency\n"
-  add_table(lines, { "target", "p50", "p99", "p99.9", "most" }, latency_rows(report))
+  lines[#lines + 1] = "## Wake-ups of sse-router for one event\n"
+  add_table(lines, { "workload", "wake-ups" }, wake_up_rows(report))
   add_facts(lines, report)
   lines[#lines + 1] = "## Goals\n"
   add_table(lines, { "goal", "workload", "measured", "limit", "outcome" }, goal_rows(report))

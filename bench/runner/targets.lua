@@ -13,7 +13,7 @@ local M = {}
 ---@field name string
 ---@field title string
 ---@field missing fun(place: bench.Place): string|nil why it cannot run here
----@field command fun(place: bench.Place): string[], integer|nil its port, if it cannot pick one
+---@field command fun(place: bench.Place, options: string[]): string[], integer|nil its port, if it cannot pick one
 ---@field version fun(place: bench.Place): string
 
 ---@class bench.Place where things are
@@ -66,13 +66,14 @@ local router = {
   missing = function(place)
     return not place.router and "there is no sse-router binary; build it or set SSE_ROUTER" or nil
   end,
-  command = function(place)
+  command = function(place, options)
     local command = { place.router, "--listen", "127.0.0.1:0" }
     table.move(place.router_options, 1, #place.router_options, #command + 1, command)
+    table.move(options, 1, #options, #command + 1, command)
     command[#command + 1] = place.bench .. "/feeds.lua"
     return command
   end,
-  version = function(place) return process.first_line(place.router, "--version") or "?" end,
+  version = function(place) return (process.first_line(place.router, "--version") or "?"):gsub("^sse%-router ", "") end,
 }
 
 local nchan = {
@@ -92,7 +93,8 @@ local nchan = {
   end,
   version = function()
     local package = process.first_line("dpkg-query", "-W", "-f", "${Version}", "libnginx-mod-nchan")
-    return ("%s, nchan %s"):format(process.first_line("nginx", "-v") or "?", package or "?")
+    local version = (process.first_line("nginx", "-v") or ""):match("nginx/(%S+)")
+    return ("nginx %s, nchan %s"):format(version or "?", package or "?")
   end,
 }
 
@@ -151,9 +153,10 @@ end
 --- Starts a target.
 ---@param target bench.Target
 ---@param place bench.Place
+---@param options string[]|nil more of them, for sse-router
 ---@return bench.Running
-function M.start(target, place)
-  local command, port = target.command(place)
+function M.start(target, place, options)
+  local command, port = target.command(place, options or {})
   return M.start_command(M.pinned(place.server_core, command), port)
 end
 

@@ -1,5 +1,7 @@
 --- What is measured: each workload is one run of sse-load against a fresh server.
 
+local client = require "runner.client"
+
 local M = {}
 
 ---@class bench.Workload
@@ -11,6 +13,9 @@ local M = {}
 ---@field targets string[] names; the first is the yardstick, if it is one of the bare loops
 ---@field figure string the field of the result that counts
 ---@field unit string
+---@field further {title: string, figure: string}[]|nil other figures of the same run, shown below it
+---@field server_options string[]|nil of sse-router
+---@field check fun(result: table, port: integer): string|nil what is wrong with sse-router, asked after the run
 
 local token = "Authorization: Bearer bench-token"
 
@@ -56,6 +61,23 @@ local function idle(subscribers, targets)
   }
 end
 
+local function threads(count)
+  local workload = fanout(10000, 1, 100, { "bare", "router" })
+  workload.name = "threads-" .. count
+  workload.title = ("10 000 subscribers, %d I/O threads on one core, one at a time, 100 B"):format(count)
+  workload.server_options = { "--threads", tostring(count) }
+  return workload
+end
+
+--- Lua has to be asked once for each event and filter group, however many subscribers there are.
+local function check_filter_calls(result, port)
+  local calls = tonumber(client.get(port, "/filter-calls"):match('"calls":(%d+)'))
+  local expected = result.events_in_all * math.min(100, result.subscribers)
+  if calls ~= expected then
+    return ("%d events made %d calls of the filter, not %d"):format(result.events_in_all, calls, expected)
+  end
+end
+
 ---@type bench.Workload[]
 M.all = {
   fanout(1000, 1, 100, { "bare", "router", "nchan", "node" }),
@@ -80,7 +102,21 @@ M.all = {
     targets = { "bare", "router" },
     figure = "cpu_us_per_delivery",
     unit = "us",
+    check = check_filter_calls,
   },
+  {
+    name = "named",
+    title = "10 000 subscribers that filter by event name, one at a time, 100 B",
+    mode = "fanout",
+    options = { subscribers = 10000 },
+    router_options = { subscribe = "/named" },
+    targets = { "bare", "router" },
+    figure = "cpu_us_per_delivery",
+    unit = "us",
+  },
+  threads(1),
+  threads(2),
+  threads(4),
   {
     name = "spread",
     title = "10 000 channels of one subscriber, one POST and one delivery",
@@ -98,15 +134,17 @@ M.all = {
     targets = { "bare", "router", "nchan", "node" },
     figure = "cpu_us_per_subscription",
     unit = "us",
+    further = { { title = "and its end", figure = "cpu_us_per_disconnect" } },
   },
   {
     name = "replay",
-    title = "replay of 100 events on reconnect, for one event",
+    title = "replay of 100 events on reconnect, for one event, beyond the reconnect",
     mode = "replay",
     options = { subscribers = 500, batches = 10, replay = 100 },
     targets = { "router", "nchan" },
-    figure = "cpu_us_per_replayed_event",
+    figure = "cpu_us_per_replayed_event_net",
     unit = "us",
+    further = { { title = "the same with the reconnect", figure = "cpu_us_per_replayed_event" } },
   },
   idle(10000, { "bare", "router", "nchan", "node" }),
   idle(19000, { "bare", "router" }),
@@ -128,6 +166,10 @@ M.all = {
     targets = { "bare", "router", "nchan", "node" },
     figure = "p99_us",
     unit = "us",
+    further = {
+      { title = "p50 of the same", figure = "p50_us" },
+      { title = "p99.9 of the same", figure = "p999_us" },
+    },
   },
 }
 
@@ -136,7 +178,10 @@ M.all = {
 function M.short()
   local small, seen = {}, {}
   for _, workload in ipairs(M.all) do
-    local key = workload.mode .. tostring(workload.options.outstanding) .. tostring(workload.router_options)
+    local key = table.concat({
+      workload.mode, tostring(workload.options.outstanding), tostring(workload.router_options),
+      tostring(workload.server_options),
+    }, " ")
     if not seen[key] then
       seen[key] = true
       local events = workload.mode == "latency" and 25 or 200
