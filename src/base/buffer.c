@@ -19,7 +19,7 @@ void buffer_deinit(struct buffer *buffer)
 char *buffer_reserve(struct buffer *buffer, size_t extra)
 {
     size_t wanted = buffer->length + extra;
-    if (wanted > buffer->capacity) {
+    if (wanted > buffer->capacity || buffer->data == NULL) {
         size_t capacity = buffer->capacity < 64 ? 64 : buffer->capacity;
         while (capacity < wanted)
             capacity += capacity / 2;

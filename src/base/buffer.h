@@ -16,7 +16,8 @@ struct buffer {
 void buffer_init(struct buffer *buffer);
 void buffer_deinit(struct buffer *buffer);
 
-/* Makes room for `extra` more bytes and returns where they go; the length does not change. */
+/* Makes room for `extra` more bytes and returns where they go, never NULL. The length does not
+ * change. */
 char *buffer_reserve(struct buffer *buffer, size_t extra);
 void buffer_append(struct buffer *buffer, const void *data, size_t length);
 void buffer_append_text(struct buffer *buffer, const char *text);

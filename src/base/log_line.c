@@ -45,15 +45,29 @@ static void append_time(struct buffer *line)
     buffer_append_format(line, "%s.%03ldZ", text, now.tv_nsec / 1000000);
 }
 
+/* The length of the control character at `bytes`, or 0: what moves a terminal's cursor or changes
+ * its colours is in C0, DEL, and C1 (U+0080 to U+009F, in UTF-8). */
+static size_t control_length(const unsigned char *bytes)
+{
+    if (bytes[0] == 0xc2 && bytes[1] >= 0x80 && bytes[1] < 0xa0)
+        return 2;
+    return (bytes[0] < 0x20 && bytes[0] != '\t') || bytes[0] == 0x7f ? 1 : 0;
+}
+
 static void append_escaped(struct buffer *line, const char *text)
 {
-    for (const char *byte = text; *byte != '\0'; byte++) {
-        if (*byte == '\n')
+    const unsigned char *byte = (const unsigned char *)text;
+    while (*byte != '\0') {
+        size_t control = control_length(byte);
+        if (*byte == '\n') {
             buffer_append_text(line, "\n    ");
-        else if ((unsigned char)*byte < 0x20 && *byte != '\t')
-            buffer_append_format(line, "\\x%02x", (unsigned char)*byte);
-        else
-            buffer_append_byte(line, *byte);
+            byte++;
+        } else if (control > 0) {
+            for (; control > 0; control--)
+                buffer_append_format(line, "\\x%02x", *byte++);
+        } else {
+            buffer_append_byte(line, (char)*byte++);
+        }
     }
 }
 

@@ -5,8 +5,8 @@
 
 /* Log lines go to stderr, one write each, so lines of several threads never mix:
  *     2026-01-31T12:00:00.123Z info  text
- * Line breaks and control bytes in the text are shown as escapes, except that the text's own line
- * feeds (tracebacks) start an indented line. */
+ * Control characters in the text are shown as escapes, except that the text's own line feeds
+ * (tracebacks) start an indented line. */
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_QUIET };
 
 /* May be called from any thread; takes effect for the lines that follow. */

@@ -30,13 +30,13 @@ static inline bool slice_equal(struct slice a, struct slice b)
 /* Compares without regard to the case of ASCII letters. */
 static inline bool slice_equal_case(struct slice a, const char *text)
 {
-    return a.length == strlen(text) && strncasecmp(a.data, text, a.length) == 0;
+    return a.length == strlen(text) && (a.length == 0 || strncasecmp(a.data, text, a.length) == 0);
 }
 
 static inline bool slice_starts_with(struct slice slice, const char *text)
 {
     size_t length = strlen(text);
-    return slice.length >= length && memcmp(slice.data, text, length) == 0;
+    return slice.length >= length && (length == 0 || memcmp(slice.data, text, length) == 0);
 }
 
 #endif
