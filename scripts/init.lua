@@ -8,6 +8,8 @@ local hooks = require "sse.hooks"
 local json = require "sse.json"
 local log = require "sse.log"
 local options = require "sse.options"
+local publisher = require "sse.publisher"
+local resets = require "sse.resets"
 local routes = require "sse.routes"
 local static = require "sse.static"
 local stream = require "sse.stream"
@@ -29,6 +31,8 @@ local sse = {
   null = json.null,
   on = hooks.on,
   publish = core.publish,
+  publisher = publisher.route,
+  stats = core.counters,
   sleep = timers.sleep,
   spawn = timers.spawn,
   stream = stream.new,
@@ -49,6 +53,20 @@ function sse.listen(address)
   core.listen(options.argument("sse.listen", 1, "address", address, "string"))
 end
 
+--- Keeps the logs of channels in a database: `sse.store "sqlite:feeds.db"`, before the first channel. An event is
+--- then on disk before it is published. With `default = false` only channels with `durable = true` are kept there.
+---@param where string "sqlite:PATH"; a relative path begins where the router was started
+---@param given { default: boolean? }?
+function sse.store(where, given)
+  options.argument("sse.store", 1, "where", where, "string")
+  local checked = options.check("sse.store", given, { default = { type = "boolean", default = true } })
+  local path = where:match "^sqlite:(.+)$"
+  if not path then
+    options.raise(('sse.store: argument 1 must be "sqlite:PATH", got %q'):format(where))
+  end
+  core.store(path, checked.default)
+end
+
 local function key_rule(value)
   if type(value) == "string" or type(value) == "function" then
     return value
@@ -62,6 +80,10 @@ local CHANNEL_RULES = {
   max_bytes = { type = "size", default = 16 * 1024 * 1024 },
   key = { type = key_rule },
   on_lag = { type = "string", values = { "disconnect", "skip" }, default = "disconnect" },
+  on_reset = { type = resets.rule },
+  durable = { type = "boolean" },
+  durability = { type = "string", values = { "full", "relaxed" }, default = "full" },
+  max_stored = { type = "size" },
 }
 
 --- The channel of that name, with these options from now on.
@@ -70,7 +92,9 @@ local CHANNEL_RULES = {
 ---@return sse.Channel
 function sse.channel(name, given)
   options.argument("sse.channel", 1, "name", name, "string")
-  return core.channel(name, options.check("sse.channel", given, CHANNEL_RULES))
+  local checked = options.check("sse.channel", given, CHANNEL_RULES)
+  checked.reset = resets.define(name, checked.on_reset)
+  return core.channel(name, checked)
 end
 
 --- The parts of "a,b,c" without the spaces around them; none for nil or "".
@@ -120,7 +144,7 @@ function sse.file(path, given)
   end
 end
 
-local EVENT_FIELDS = { "event", "data", "id", "retry", "key", "meta" }
+local EVENT_FIELDS = { "event", "data", "id", "retry", "key", "meta", "idempotency_key" }
 
 --- Raises because of a field that no event has.
 local function check_event(event)

@@ -3,6 +3,7 @@
 local core = require "sse.core"
 local filter = require "sse.filter"
 local options = require "sse.options"
+local resets = require "sse.resets"
 
 local M = {}
 
@@ -29,6 +30,7 @@ local RULES = {
   retry = { type = "duration" },
   heartbeat = { type = "duration", default = 15 },
   first = { type = "table" },
+  on_reset = { type = resets.rule },
 }
 
 ---@class sse.Subscription
@@ -94,6 +96,7 @@ function M.new(given)
     retry = milliseconds(checked.retry),
     heartbeat = milliseconds(checked.heartbeat),
     first = encode_first(checked.first),
+    on_reset = checked.on_reset,
   }
   if checked.filter then
     spec.filter_key, spec.filter = filter.resolve(checked.filter)
@@ -106,8 +109,13 @@ end
 ---@param headers table
 ---@return integer connection
 function Subscription:open(req, headers)
-  local start = req.last_event_id or self.start
-  return req.handle:subscribe(setmetatable({ start = start }, { __index = self }), headers)
+  local own = {
+    start = req.last_event_id or self.start or resets.is_snapshot(self.channels) and "earliest" or nil,
+    reset = function(info)
+      return resets.encode(req, self, info)
+    end,
+  }
+  return req.handle:subscribe(setmetatable(own, { __index = self }), headers)
 end
 
 return M

@@ -11,15 +11,15 @@
 enum lag_policy { LAG_DISCONNECT, LAG_SKIP };
 
 enum change_kind {
-    CHANGE_EPOCH,        /* frame: its payload is the epoch */
-    CHANGE_CHANNEL_OPEN, /* channel, number = lag_policy, frame: its payload is the name of the
-                            channel's reset event; NULL for the usual one */
-    CHANGE_CHANNEL_CLOSE,      /* channel; its audiences go before it */
-    CHANGE_APPEND,             /* channel, frame, verdicts */
-    CHANGE_EVICT,              /* channel, sequence */
-    CHANGE_SUPERSEDE,          /* channel, sequence */
-    CHANGE_VERDICT,            /* channel, number = slot * 2 + verdict, sequence */
-    CHANGE_SUBSCRIPTION_OPEN,  /* definition */
+    CHANGE_EPOCH,             /* frame: its payload is the epoch */
+    CHANGE_CHANNEL_OPEN,      /* channel, number = lag_policy, frame: its payload is the name of the
+                                 channel's reset event; NULL for the usual one */
+    CHANGE_CHANNEL_CLOSE,     /* channel; its audiences go before it */
+    CHANGE_APPEND,            /* channel, frame, verdicts */
+    CHANGE_EVICT,             /* channel, sequence */
+    CHANGE_SUPERSEDE,         /* channel, sequence */
+    CHANGE_VERDICT,           /* channel, number = slot * 2 + verdict, sequence */
+    CHANGE_SUBSCRIPTION_OPEN, /* definition */
     CHANGE_SUBSCRIPTION_CLOSE, /* number = subscription's id */
     CHANGE_END_STREAMS,        /* channel: its subscribers' streams end when all is sent */
 };

@@ -18,8 +18,10 @@ struct channel_options {
     size_t max_bytes; /* of the log */
     bool keyed;       /* keeps the latest event of each key instead of the last `history` */
     enum lag_policy on_lag;
-    bool durable; /* every event is on disk before it is in the log */
-    bool relaxed; /* ... or is on its way there */
+    bool durable;            /* every event is on disk before it is in the log */
+    bool relaxed;            /* ... or is on its way there */
+    uint64_t stored_history; /* events kept on disk */
+    uint64_t stored_bytes;   /* of data on disk; 0 for no limit */
 };
 
 /* Subscriptions that share a filter's name and arguments. The judge knows it by `reference`. */
@@ -39,15 +41,15 @@ struct channel {
     struct slice name; /* owned */
     uint32_t id;
     uint32_t subscribers;
-    uint32_t subscriptions; /* that include it */
-    bool declared;          /* by the script; others go when nobody uses them */
-    uint32_t pending;       /* publications on their way to the disk */
-    uint32_t stored;        /* the store's number for it; 0 when it is in memory alone */
+    uint32_t subscriptions;  /* that include it */
+    bool declared;           /* by the script; others go when nobody uses them */
+    uint32_t pending;        /* publications on their way to the disk */
+    uint32_t stored;         /* the store's number for it; 0 when it is in memory alone */
     uint64_t stored_evicted; /* the highest sequence that retention took from the disk */
-    char *reset_name;       /* of the event that tells of a loss; NULL for the usual one */
+    char *reset_name;        /* of the event that tells of a loss; NULL for the usual one */
     struct channel_options options;
     struct log log;
-    struct map keys; /* of a keyed channel: key -> the frame in the log that bears it */
+    struct map keys;     /* of a keyed channel: key -> the frame in the log that bears it */
     uint32_t tombstones; /* in the log; as many as `history` allows */
     struct channel_group *groups;
     uint32_t group_count; /* slots, free ones included */
@@ -62,8 +64,8 @@ void channel_free(struct channel *channel);
 /* Drops the oldest entry (holes before it too) and returns its sequence. The log is not empty. */
 uint64_t channel_evict_oldest(struct channel *channel);
 
-/* Drops the oldest tombstone, of which there is one, and returns its sequence. Who has not seen it must
- * be told of a loss. */
+/* Drops the oldest tombstone, of which there is one, and returns its sequence. Who has not seen it
+ * must be told of a loss. */
 uint64_t channel_forget_tombstone(struct channel *channel);
 
 /* True when readers can resume: the channel's events bear ids. */

@@ -28,7 +28,7 @@ struct frame {
     uint32_t flags;
     uint64_t sequence;
     int64_t retry; /* milliseconds, negative for none */
-    int64_t time; /* publication, milliseconds since 1970 */
+    int64_t time;  /* publication, milliseconds since 1970 */
     uint32_t wire_length;
     struct frame_part payload;
     struct frame_part id;

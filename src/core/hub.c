@@ -270,6 +270,8 @@ static void append(struct hub *hub, struct channel *channel, struct frame *frame
         change.verdict = change.words == 1 ? verdicts[0] : 0;
     size_t before = channel->log.bytes;
     channel_append(channel, frame, verdicts);
+    if (frame->sequence > hub->appended)
+        hub->appended = frame->sequence;
     account(hub, channel, before);
     hub_tell(hub, &change);
     retain(hub, channel);
@@ -324,7 +326,7 @@ int hub_publish(struct hub *hub, struct channel *channel, struct frame_source *s
 void hub_continue(struct hub *hub, const char *epoch, uint64_t sequence)
 {
     snprintf(hub->epoch, sizeof hub->epoch, "%s", epoch);
-    hub->sequence = hub->floor = sequence;
+    hub->sequence = hub->appended = hub->floor = sequence;
     struct frame *name = frame_of_text(slice_text(epoch), 0);
     hub_tell(hub, &(struct change){.kind = CHANGE_EPOCH, .frame = name});
     frame_unref(name);

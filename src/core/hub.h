@@ -56,6 +56,7 @@ struct hub {
     struct hub_counters counters;
     char epoch[HUB_EPOCH_MAX + 1];
     uint64_t sequence; /* the last one given */
+    uint64_t appended; /* the last one whose event is in a log: what readers may have had */
     uint64_t floor;    /* sequences up to here are of earlier runs of the same epoch */
     struct map channels_by_name;
     struct channel **channels; /* by id; NULL where free */
@@ -90,21 +91,22 @@ void hub_configure(struct hub *hub, struct channel *channel, const struct channe
 /* Frees the channel when it is not declared and has no subscriptions and no events. */
 void hub_release(struct hub *hub, struct channel *channel);
 
-/* Publishing in two steps, for events that must be on disk in between: the first checks the event, gives
- * it its sequence and makes the frame; the second, in order of sequence, appends it. */
+/* Publishing in two steps, for events that must be on disk in between: the first checks the event,
+ * gives it its sequence and makes the frame; the second, in order of sequence, appends it. */
 int hub_prepare(struct hub *hub, struct channel *channel, struct frame_source *source,
                 struct frame **out);
 /* Takes no reference. */
 void hub_commit(struct hub *hub, struct channel *channel, struct frame *frame,
                 const uint64_t *verdicts);
 
-/* Continues the life of a log: its epoch, and sequences after `sequence`. Before the first event. */
+/* Continues the life of a log: its epoch, and sequences after `sequence`. Before the first event.
+ */
 void hub_continue(struct hub *hub, const char *epoch, uint64_t sequence);
 /* Puts back an event of an earlier run, oldest first, into a channel that was just opened. */
 void hub_restore(struct hub *hub, struct channel *channel, struct frame *frame);
 
-/* Publishes one event in one step: gives it the next sequence (source->sequence and, without an own id,
- * source->id are filled in), appends it, and applies retention. `verdicts` has
+/* Publishes one event in one step: gives it the next sequence (source->sequence and, without an own
+ * id, source->id are filled in), appends it, and applies retention. `verdicts` has
  * channel_verdict_words(channel) words. Returns the frame with a reference for the caller in *out
  * when `out` is not NULL. 0, ERROR_LINE_BREAK, ERROR_UTF8 or ERROR_EVENT_TOO_LARGE. */
 int hub_publish(struct hub *hub, struct channel *channel, struct frame_source *source,

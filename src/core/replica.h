@@ -79,7 +79,7 @@ struct replica {
     uint32_t channel_capacity;
     struct audience **audiences; /* by the subscription's id */
     uint32_t audience_capacity;
-    uint64_t sequence; /* the last one applied */
+    uint64_t sequence;   /* the last one applied */
     struct frame *epoch; /* its payload; NULL until the hub has told it */
     struct list dirty;
     struct list evicting;

@@ -73,7 +73,7 @@ static struct definition *new_definition(struct hub *hub, const struct subscript
         struct channel *channel = source->channels[i];
         int32_t slot = -1;
         if (source->group != NULL)
-            slot = (int32_t)channel_attach(channel, source->group, hub->sequence);
+            slot = (int32_t)channel_attach(channel, source->group, hub->appended);
         channel->subscriptions++;
         definition->channels[i] = (struct definition_channel){channel->id, slot};
     }
@@ -307,7 +307,7 @@ static struct frame *backward_next(struct backward *walk)
 static uint64_t cursor_of_last(struct hub *hub, struct subscription *subscription, int64_t *count)
 {
     struct backward walk;
-    uint64_t cursor = hub->sequence;
+    uint64_t cursor = hub->appended;
     struct frame *frame;
     backward_init(&walk, subscription);
     for (; *count > 0 && (frame = backward_next(&walk)) != NULL; --*count)
@@ -319,7 +319,7 @@ static uint64_t cursor_of_last(struct hub *hub, struct subscription *subscriptio
 static uint64_t cursor_of_time(struct hub *hub, struct subscription *subscription, int64_t time)
 {
     struct backward walk;
-    uint64_t cursor = hub->sequence;
+    uint64_t cursor = hub->appended;
     struct frame *frame;
     backward_init(&walk, subscription);
     while ((frame = backward_next(&walk)) != NULL && frame->time >= time)
@@ -367,6 +367,16 @@ static bool has_evicted_after(const struct subscription *subscription, uint64_t 
     return false;
 }
 
+static void resolve_sequence(struct hub *hub, const struct subscription *subscription,
+                             uint64_t sequence, struct start_result *out)
+{
+    if (sequence > hub->appended)
+        out->reset = RESET_UNKNOWN;
+    else if (has_evicted_after(subscription, sequence))
+        out->reset = RESET_EVICTED;
+    out->cursor = out->reset == RESET_NONE ? sequence : 0;
+}
+
 static void resolve_id(struct hub *hub, struct subscription *subscription, struct slice id,
                        struct start_result *out)
 {
@@ -378,12 +388,9 @@ static void resolve_id(struct hub *hub, struct subscription *subscription, struc
         sequence = find_own_id(subscription, id);
         if (sequence == 0)
             out->reset = shaped ? RESET_EPOCH : RESET_UNKNOWN;
-    } else if (sequence > hub->sequence) {
-        out->reset = RESET_UNKNOWN;
     }
-    if (out->reset == RESET_NONE && has_evicted_after(subscription, sequence))
-        out->reset = RESET_EVICTED;
-    out->cursor = out->reset == RESET_NONE ? sequence : 0;
+    if (out->reset == RESET_NONE)
+        resolve_sequence(hub, subscription, sequence, out);
 }
 
 static bool is_deep(const struct subscription *subscription, uint64_t cursor)
@@ -420,12 +427,12 @@ static uint64_t oldest_of(const struct subscription *subscription)
 void subscription_resolve(struct hub *hub, struct subscription *subscription,
                           const struct start *start, struct start_result *out)
 {
-    *out = (struct start_result){.oldest = oldest_of(subscription), .latest = hub->sequence};
+    *out = (struct start_result){.oldest = oldest_of(subscription), .latest = hub->appended};
     if (start->kind != START_LATEST && subscription->group != NULL)
         hub_judge(hub, subscription, 0);
     switch (any_keeps(subscription) ? start->kind : START_LATEST) {
     case START_LATEST:
-        out->cursor = hub->sequence;
+        out->cursor = hub->appended;
         break;
     case START_EARLIEST:
         out->cursor = 0;
@@ -436,6 +443,9 @@ void subscription_resolve(struct hub *hub, struct subscription *subscription,
         break;
     case START_SINCE:
         out->cursor = cursor_of_time(hub, subscription, start->number);
+        break;
+    case START_SEQUENCE:
+        resolve_sequence(hub, subscription, (uint64_t)start->number, out);
         break;
     case START_ID:
         resolve_id(hub, subscription, start->id, out);

@@ -36,9 +36,10 @@ struct subscription {
 enum start_kind {
     START_LATEST,
     START_EARLIEST,
-    START_LAST,  /* number events */
-    START_SINCE, /* number = milliseconds since 1970 */
-    START_ID,    /* after the event with that id */
+    START_LAST,     /* number events */
+    START_SINCE,    /* number = milliseconds since 1970 */
+    START_SEQUENCE, /* after the event of the sequence in number */
+    START_ID,       /* after the event with that id */
 };
 
 struct start {

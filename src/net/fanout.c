@@ -118,7 +118,8 @@ void fanout_flush(struct shard *shard)
     }
 }
 
-/* What a reader is told that was moved past events: see reset_text in script/request.c for the form. */
+/* What a reader is told that was moved past events: see reset_text in script/request.c for the
+ * form. */
 static void send_reset(struct connection *connection, const struct replica_channel *channel,
                        uint64_t cursor)
 {

@@ -13,7 +13,8 @@ enum message_kind {
     /* To a shard. */
     MESSAGE_CHANGE,    /* change */
     MESSAGE_RESPOND,   /* connection, response */
-    MESSAGE_SUBSCRIBE, /* connection, response (the head), number = subscription, sequence = cursor
+    MESSAGE_SUBSCRIBE, /* connection, response (the head; NULL for a stream of its own), number =
+                        * subscription, sequence = cursor
                         */
     MESSAGE_STREAM,    /* connection, response (the head), number = heartbeat in milliseconds */
     MESSAGE_SEND,      /* connection, frame: for a stream of its own */

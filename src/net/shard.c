@@ -264,6 +264,11 @@ static void receive_for(struct shard *shard, struct connection *connection, stru
         http1_respond(connection, message->response);
         break;
     case MESSAGE_SUBSCRIBE:
+        if (message->response == NULL) {
+            stream_join(connection, replica_audience(&shard->replica, message->number),
+                        message->sequence);
+            break;
+        }
         stream_subscribe(connection, message->response,
                          replica_audience(&shard->replica, message->number), message->sequence);
         break;

@@ -133,8 +133,8 @@ static void caught_up(struct connection *connection, uint64_t cursor)
     connection_watch(connection);
 }
 
-/* True when the reader's place fell off the log and its channel's policy leaves nothing to send now. A
- * frame that is partly sent is completed before its reader is moved. */
+/* True when the reader's place fell off the log and its channel's policy leaves nothing to send
+ * now. A frame that is partly sent is completed before its reader is moved. */
 static bool is_lost(struct connection *connection, bool *only_partial)
 {
     struct subscriber *subscriber = &connection->subscriber;
@@ -185,6 +185,15 @@ void stream_pump(struct connection *connection)
     connection_watch(connection);
 }
 
+static void free_own(struct connection *connection)
+{
+    if (connection->own == NULL)
+        return;
+    log_deinit(&connection->own->log);
+    free(connection->own);
+    connection->own = NULL;
+}
+
 /* Opening */
 
 static void begin(struct connection *connection, struct response *head)
@@ -216,6 +225,14 @@ void stream_subscribe(struct connection *connection, struct response *head,
     audience_add(audience, &connection->subscriber, cursor);
     connection->ending = connection->shard->draining;
     begin_sending(connection, head);
+}
+
+void stream_join(struct connection *connection, struct audience *audience, uint64_t cursor)
+{
+    fanout_serve(connection->shard, audience);
+    free_own(connection);
+    audience_add(audience, &connection->subscriber, cursor);
+    stream_pump(connection);
 }
 
 void stream_open(struct connection *connection, struct response *head, unsigned heartbeat)
@@ -270,11 +287,7 @@ void stream_detach(struct connection *connection)
         frame_unref(connection->subscriber.partial);
         connection->subscriber.partial = NULL;
     }
-    if (connection->own != NULL) {
-        log_deinit(&connection->own->log);
-        free(connection->own);
-        connection->own = NULL;
-    }
+    free_own(connection);
     shard_tell(
         connection->shard,
         &(struct message){.kind = MESSAGE_CLOSED, .connection = connection->id, .number = number});

@@ -12,6 +12,8 @@ void stream_subscribe(struct connection *connection, struct response *head,
 /* Sends the head (takes the response); events come by stream_send. Heartbeat in milliseconds of
  * silence, 0 for none. */
 void stream_open(struct connection *connection, struct response *head, unsigned heartbeat);
+/* A stream of its own, which has sent all it was given, joins the audience at the cursor. */
+void stream_join(struct connection *connection, struct audience *audience, uint64_t cursor);
 /* Queues a frame of a stream of its own. Borrows it. */
 void stream_send(struct connection *connection, struct frame *frame);
 

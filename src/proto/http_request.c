@@ -23,7 +23,6 @@ struct http_parser {
     bool in_value; /* llhttp reports the value of the last header */
     bool head_complete;
     bool complete;
-    bool method_is_token;
 };
 
 void http_request_free(struct http_request *request)
@@ -85,8 +84,6 @@ static void scan_framing(struct http_parser *parser, const char *end)
             parser->error = ERROR_BAD_FRAMING;
         if (after_line && (byte == ' ' || byte == '\t'))
             parser->error = ERROR_BAD_FRAMING;
-        if (parser->framing_bytes == 0)
-            parser->method_is_token = is_token_byte(byte);
         parser->previous = byte;
         parser->framing_bytes++;
     }
@@ -137,7 +134,7 @@ static int check_header(struct http_request *request, size_t index, struct head_
 {
     struct slice name = http_request_name(request, index);
     struct slice value = http_request_value(request, index);
-    if (!is_field_value(value))
+    if (name.length == 0 || !is_field_value(value))
         return ERROR_BAD_FRAMING;
     if (slice_equal(name, slice_text("host"))) {
         facts->hosts++;
@@ -286,7 +283,8 @@ static int on_headers_complete(llhttp_t *llhttp)
         return fail(parser, error);
     /* No protocol is switched to: an Upgrade header is ignored (RFC 9110, 7.8). */
     llhttp->upgrade = 0;
-    bool waits = request->expects_continue && !request->http_1_0;
+    bool has_body = (llhttp->flags & F_CHUNKED) != 0 || llhttp->content_length > 0;
+    bool waits = request->expects_continue && has_body && !request->http_1_0;
     return waits ? HPE_PAUSED : 0;
 }
 
@@ -354,13 +352,16 @@ void http_parser_free(struct http_parser *parser)
 
 static int error_of(const struct http_parser *parser, llhttp_errno_t code)
 {
+    const llhttp_t *llhttp = &parser->llhttp;
     if (parser->error != 0)
         return parser->error;
     switch (code) {
     case HPE_INVALID_VERSION:
-        return ERROR_VERSION;
+        /* llhttp also says so when something else than a line end follows the version. */
+        return llhttp->http_major == 1 && llhttp->http_minor <= 1 ? ERROR_BAD_REQUEST
+                                                                  : ERROR_VERSION;
     case HPE_INVALID_METHOD:
-        return parser->method_is_token ? ERROR_METHOD : ERROR_BAD_REQUEST;
+        return is_token_byte(*llhttp_get_error_pos(llhttp)) ? ERROR_METHOD : ERROR_BAD_REQUEST;
     case HPE_INVALID_CONTENT_LENGTH:
     case HPE_UNEXPECTED_CONTENT_LENGTH:
     case HPE_INVALID_TRANSFER_ENCODING:

@@ -1,7 +1,5 @@
 #include "proto/http_response.h"
 
-#include <stdio.h>
-
 #include "base/error.h"
 
 static const struct {
@@ -138,11 +136,13 @@ bool http_header_is_valid(struct slice name, struct slice value)
 
 void http_response_error(struct buffer *out, int status, const char *text, time_t now)
 {
-    char body[256];
-    int length = snprintf(body, sizeof body, "%d %s: %s\n", status, http_reason(status), text);
+    struct buffer body = {0};
+    buffer_append_format(&body, "%d %s: %s\n", status, http_reason(status), text);
     http_response_begin(out, status, now);
     buffer_append_format(out,
-                         "Content-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n"
-                         "Cache-Control: no-store\r\nConnection: close\r\n\r\n%s",
-                         length, body);
+                         "Content-Type: text/plain; charset=utf-8\r\nContent-Length: %zu\r\n"
+                         "Cache-Control: no-store\r\nConnection: close\r\n\r\n",
+                         body.length);
+    buffer_append_slice(out, buffer_slice(&body));
+    buffer_deinit(&body);
 }

@@ -13,12 +13,20 @@ static int hex_value(char digit)
     return -1;
 }
 
+/* The length of "http://" or "https://" at the start, in any case of letters (RFC 3986, 3.1). */
+static size_t scheme_length(struct slice target)
+{
+    if (target.length >= 7 && slice_equal_case(slice_of(target.data, 7), "http://"))
+        return 7;
+    if (target.length >= 8 && slice_equal_case(slice_of(target.data, 8), "https://"))
+        return 8;
+    return 0;
+}
+
 /* An absolute-form target, "http://host/path", with everything before the path cut off. */
 static struct slice without_authority(struct slice target)
 {
-    size_t scheme = slice_starts_with(target, "http://")    ? 7
-                    : slice_starts_with(target, "https://") ? 8
-                                                            : 0;
+    size_t scheme = scheme_length(target);
     if (scheme == 0)
         return target;
     size_t i = scheme;
@@ -34,14 +42,13 @@ int uri_parse_target(struct slice target, struct uri_target *out)
     struct slice rest = without_authority(target);
     if (rest.data == NULL)
         return ERROR_BAD_REQUEST;
-    if (rest.length == 0 && rest.data != target.data)
-        rest = slice_text("/");
+    bool absolute = rest.data != target.data;
     const char *fragment = rest.length == 0 ? NULL : memchr(rest.data, '#', rest.length);
     if (fragment != NULL)
         rest.length = (size_t)(fragment - rest.data);
     const char *mark = rest.length == 0 ? NULL : memchr(rest.data, '?', rest.length);
     size_t path = mark == NULL ? rest.length : (size_t)(mark - rest.data);
-    out->path = path == 0 && mark != NULL ? slice_text("/") : slice_of(rest.data, path);
+    out->path = path == 0 && absolute ? slice_text("/") : slice_of(rest.data, path);
     out->query = mark == NULL ? slice_of("", 0) : slice_of(mark + 1, rest.length - path - 1);
     bool valid = out->path.length > 0 &&
                  (out->path.data[0] == '/' || slice_equal(out->path, slice_text("*")));

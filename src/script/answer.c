@@ -127,8 +127,7 @@ struct response *answer_build(lua_State *L, const struct http_request *request, 
     return response;
 }
 
-struct response *answer_build_stream(lua_State *L, const struct http_request *request, int headers,
-                                     struct slice first)
+struct response *answer_build_stream(lua_State *L, const struct http_request *request, int headers)
 {
     struct response *response = response_new();
     response->chunked = !request->http_1_0;
@@ -145,12 +144,16 @@ struct response *answer_build_stream(lua_State *L, const struct http_request *re
     buffer_append_text(&response->bytes, response->chunked ? "Transfer-Encoding: chunked\r\n"
                                                            : "Connection: close\r\n");
     http_response_end(&response->bytes);
-    if (response->chunked)
-        buffer_append_format(&response->bytes, "%zx\r\n", first.length);
-    buffer_append_slice(&response->bytes, first);
-    if (response->chunked)
-        buffer_append_text(&response->bytes, "\r\n");
     return response;
+}
+
+void answer_append(struct response *head, struct slice text)
+{
+    if (head->chunked)
+        buffer_append_format(&head->bytes, "%zx\r\n", text.length);
+    buffer_append_slice(&head->bytes, text);
+    if (head->chunked)
+        buffer_append_text(&head->bytes, "\r\n");
 }
 
 struct response *answer_error(const struct http_request *request, int status, const char *text)

@@ -12,10 +12,11 @@
 struct response *answer_build(lua_State *L, const struct http_request *request, int status,
                               int headers, int body);
 
-/* The head of an event stream, with the script's additional headers, then `first`: event-stream
- * text that this client alone gets. A HEAD request gets the head alone, as a complete response. */
-struct response *answer_build_stream(lua_State *L, const struct http_request *request, int headers,
-                                     struct slice first);
+/* The head of an event stream, with the script's additional headers. A HEAD request gets the head
+ * alone, as a complete response. */
+struct response *answer_build_stream(lua_State *L, const struct http_request *request, int headers);
+/* Adds event-stream text that this client alone gets, right behind the head. */
+void answer_append(struct response *head, struct slice text);
 
 /* A short text response for an error of the router's own. */
 struct response *answer_error(const struct http_request *request, int status, const char *text);

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -9,8 +10,12 @@
 #include "script/channel.h"
 #include "script/event.h"
 #include "script/module.h"
+#include "script/publication.h"
 
-/* The userdata. Its uservalue 1 is the key of a keyed channel: a field's name or a function. */
+/* The registry's table { channel's name = rule of its key: a field's name or a function }. */
+static const char keys_table;
+
+/* The userdata. */
 struct channel_box {
     struct channel *channel; /* NULL once it is closed */
 };
@@ -24,7 +29,13 @@ static struct slice check_name(lua_State *L, int index)
     return slice_of(name, length);
 }
 
-static const struct channel_options defaults = {.history = 100, .max_bytes = 16 * 1024 * 1024};
+static struct channel_options default_options(const struct vm *vm)
+{
+    return (struct channel_options){.history = 100,
+                                    .max_bytes = 16 * 1024 * 1024,
+                                    .durable = vm->store != NULL && vm->store_is_default,
+                                    .stored_history = 100};
+}
 
 static lua_Number number_field(lua_State *L, int index, const char *name, lua_Number otherwise)
 {
@@ -37,10 +48,22 @@ static lua_Number number_field(lua_State *L, int index, const char *name, lua_Nu
 /* The options table is checked by the Lua half. */
 static struct channel_options read_options(lua_State *L, int index)
 {
-    struct channel_options options = defaults;
-    options.history = (uint32_t)number_field(L, index, "history", defaults.history);
+    struct channel_options options = default_options(vm_of(L));
+    options.history = (uint32_t)number_field(L, index, "history", options.history);
     options.max_age = (uint64_t)(number_field(L, index, "max_age", 0) * 1000);
-    options.max_bytes = (size_t)number_field(L, index, "max_bytes", (lua_Number)defaults.max_bytes);
+    options.max_bytes = (size_t)number_field(L, index, "max_bytes", (lua_Number)options.max_bytes);
+    options.stored_history = options.history;
+    options.stored_bytes = (uint64_t)number_field(L, index, "max_stored", 0);
+    if (lua_getfield(L, index, "durable") != LUA_TNIL)
+        options.durable = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    if (options.durable && vm_of(L)->store == NULL)
+        call_raise(L, "sse.channel: option 'durable' needs a store: call sse.store first");
+    if (options.durable && options.history > CHANNEL_TAIL)
+        options.history = CHANNEL_TAIL;
+    lua_getfield(L, index, "durability");
+    options.relaxed = lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), "relaxed") == 0;
+    lua_pop(L, 1);
     options.keyed = lua_getfield(L, index, "key") != LUA_TNIL;
     lua_getfield(L, index, "on_lag");
     const char *policy = lua_tostring(L, -1);
@@ -52,10 +75,24 @@ static struct channel_options read_options(lua_State *L, int index)
 static struct channel *open_channel(lua_State *L, struct slice name,
                                     const struct channel_options *options)
 {
-    struct channel *channel;
-    if (hub_open(vm_of(L)->hub, name, options, &channel) != 0)
-        call_raise(L, "the limit of %d channels is reached", (int)vm_of(L)->hub->limits.channels);
+    struct vm *vm = vm_of(L);
+    struct channel *channel = hub_find(vm->hub, name);
+    if (channel != NULL)
+        return channel;
+    if (hub_open(vm->hub, name, options, &channel) != 0)
+        call_raise(L, "the limit of %d channels is reached", (int)vm->hub->limits.channels);
+    publication_attach(vm, channel);
     return channel;
+}
+
+/* options.reset: the name of the event that tells of a loss, or "" for none. */
+static void set_reset_name(lua_State *L, struct channel *channel, int index)
+{
+    free(channel->reset_name);
+    channel->reset_name = NULL;
+    if (lua_getfield(L, index, "reset") == LUA_TSTRING)
+        channel->reset_name = memory_copy(lua_tostring(L, -1), lua_rawlen(L, -1));
+    lua_pop(L, 1);
 }
 
 /* core.channel(name, options) -> channel. The options apply also when the channel exists. */
@@ -65,15 +102,22 @@ static int l_channel(lua_State *L)
     struct slice name = check_name(L, 1);
     luaL_checktype(L, 2, LUA_TTABLE);
     struct channel_options options = read_options(L, 2);
-    struct channel_box *box = lua_newuserdatauv(L, sizeof *box, 1);
+    struct channel_box *box = lua_newuserdatauv(L, sizeof *box, 0);
     box->channel = NULL;
     luaL_setmetatable(L, "sse.channel");
     struct channel *channel = open_channel(L, name, &options);
+    bool had_other_rules = channel->declared;
     channel->declared = true;
+    set_reset_name(L, channel, 2);
     hub_configure(vm->hub, channel, &options, event_now());
+    if (had_other_rules)
+        publication_attach(vm, channel);
     box->channel = channel;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &keys_table);
+    lua_pushvalue(L, 1);
     lua_getfield(L, 2, "key");
-    lua_setiuservalue(L, -2, 1);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
     return 1;
 }
 
@@ -91,103 +135,17 @@ struct channel *channel_at(lua_State *L, int index)
         return check_open(L, index);
     if (lua_type(L, index) != LUA_TSTRING)
         call_raise(L, "a channel or a channel's name is expected, got %s", luaL_typename(L, index));
-    return open_channel(L, check_name(L, index), &defaults);
+    struct channel_options options = default_options(vm_of(L));
+    return open_channel(L, check_name(L, index), &options);
 }
 
-/* Publishing */
-
-/* The key by the channel's rule, when the event names none itself. */
-static void apply_key(lua_State *L, int channel_index, int event_index, struct frame_source *source)
+int channel_push_key_rule(lua_State *L, const struct channel *channel)
 {
-    if (source->key.data != NULL || luaL_testudata(L, channel_index, "sse.channel") == NULL)
-        return;
-    int type = lua_getiuservalue(L, channel_index, 1);
-    if (type == LUA_TFUNCTION) {
-        lua_pushvalue(L, event_index);
-        lua_call(L, 1, 1);
-    } else if (type == LUA_TSTRING && lua_type(L, event_index) == LUA_TTABLE &&
-               lua_getfield(L, event_index, "data") == LUA_TTABLE) {
-        lua_pushvalue(L, -2);
-        lua_gettable(L, -2);
-    } else {
-        return;
-    }
-    size_t length;
-    const char *key = lua_tolstring(L, -1, &length);
-    if (key == NULL || length == 0)
-        call_raise(L, "the event has no key: the channel's key gives %s", luaL_typename(L, -1));
-    source->key = slice_of(key, length);
-}
-
-/* Pushes what filters see of an event that is about to be published. */
-static void push_filter_event(lua_State *L, int event_index)
-{
-    static const char *const names[] = {"event", "data", "id", "key", "meta"};
-    lua_createtable(L, 0, 5);
-    if (lua_type(L, event_index) == LUA_TSTRING) {
-        lua_pushvalue(L, event_index);
-        lua_setfield(L, -2, "data");
-        return;
-    }
-    for (int i = 0; i < 5; i++) {
-        lua_getfield(L, event_index, names[i]);
-        lua_setfield(L, -2, names[i]);
-    }
-}
-
-/* Asks each filter group of the channel once. The verdicts are of malloc, or NULL without groups.
- */
-static uint64_t *judge(lua_State *L, struct channel *channel, int event_index)
-{
-    struct vm *vm = vm_of(L);
-    uint32_t words = channel_verdict_words(channel);
-    if (words == 0)
-        return NULL;
-    uint64_t *verdicts = memory_zero(words, sizeof *verdicts);
-    push_filter_event(L, event_index);
-    int event = lua_gettop(L);
-    /* A filter that publishes or subscribes may change the list of groups. */
-    for (uint32_t i = 0; i < channel->group_count && i / 64 < words; i++) {
-        if (channel->groups[i].group == NULL)
-            continue;
-        lua_rawgeti(L, LUA_REGISTRYINDEX, channel->groups[i].group->reference);
-        lua_pushvalue(L, event);
-        if (call_function(vm, L, 1, 1) == CALL_FAILED)
-            vm_report(vm, "filter", lua_tostring(L, -1));
-        else if (lua_toboolean(L, -1))
-            verdicts[i / 64] |= (uint64_t)1 << (i % 64);
-        lua_pop(L, 1);
-    }
-    lua_pop(L, 1);
-    return verdicts;
-}
-
-/* core.publish(channel, event) -> id, subscribers */
-static int l_publish(lua_State *L)
-{
-    struct vm *vm = vm_of(L);
-    struct frame_source source;
-    lua_settop(L, 2);
-    event_read(L, 2, &source);
-    apply_key(L, 1, 2, &source);
-    struct channel *channel = channel_at(L, 1);
-    if (channel->options.keyed && source.key.data == NULL)
-        return call_raise(L, "the event needs a key: the channel keeps the latest event of each");
-    source.time = event_now();
-    uint64_t *verdicts = judge(L, channel, 2);
-    struct frame *frame;
-    int error = hub_publish(vm->hub, channel, &source, verdicts, &frame);
-    free(verdicts);
-    if (error != 0)
-        return event_raise(L, "publish", error);
-    if (frame->id.length > 0)
-        lua_pushlstring(L, frame->bytes + frame->id.offset, frame->id.length);
-    else
-        lua_pushfstring(L, "%s-%I", vm->hub->epoch, (lua_Integer)frame->sequence);
-    lua_pushinteger(L, channel->subscribers);
-    frame_unref(frame);
-    hub_release(vm->hub, channel);
-    return 2;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &keys_table);
+    lua_pushlstring(L, channel->name.data, channel->name.length);
+    int type = lua_rawget(L, -2);
+    lua_remove(L, -2);
+    return type;
 }
 
 /* channel:close() */
@@ -240,6 +198,22 @@ static int l_channel_tostring(lua_State *L)
     return 1;
 }
 
+/* core.store(path, is_default) */
+static int l_store(lua_State *L)
+{
+    publication_open_store(L, luaL_checkstring(L, 1));
+    vm_of(L)->store_is_default = lua_toboolean(L, 2);
+    return 0;
+}
+
+/* core.is_keyed(name) -> whether there is such a channel and it is keyed */
+static int l_is_keyed(lua_State *L)
+{
+    const struct channel *channel = hub_find(vm_of(L)->hub, check_name(L, 1));
+    lua_pushboolean(L, channel != NULL && channel->options.keyed);
+    return 1;
+}
+
 /* core.channels() -> list of { name =, subscribers =, length = } */
 static int l_channels(lua_State *L)
 {
@@ -264,10 +238,19 @@ static int l_channels(lua_State *L)
 
 void channel_open_module(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        {"channel", l_channel}, {"publish", l_publish}, {"channels", l_channels}, {NULL, NULL}};
-    static const luaL_Reg methods[] = {
-        {"publish", l_publish}, {"close", l_channel_close}, {NULL, NULL}};
+    lua_newtable(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &keys_table);
+    static const luaL_Reg functions[] = {{"channel", l_channel},
+                                         {"publish", publication_publish},
+                                         {"channels", l_channels},
+                                         {"store", l_store},
+                                         {"key_problem", publication_key_problem},
+                                         {"is_keyed", l_is_keyed},
+                                         {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"publish", publication_publish},
+                                       {"delete", publication_delete},
+                                       {"close", l_channel_close},
+                                       {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
     luaL_newmetatable(L, "sse.channel");
     luaL_newlib(L, methods);

@@ -72,6 +72,13 @@ static void check_fields(lua_State *L, int index, int known)
     lua_call(L, 1, 0);
 }
 
+static bool has_field(lua_State *L, int index, const char *name)
+{
+    bool has = lua_getfield(L, index, name) != LUA_TNIL;
+    lua_pop(L, 1);
+    return has;
+}
+
 static void read_table(lua_State *L, int index, struct frame_source *out)
 {
     int known = 0;
@@ -88,6 +95,7 @@ static void read_table(lua_State *L, int index, struct frame_source *out)
     }
     type = lua_getfield(L, index, "data");
     known += type != LUA_TNIL;
+    known += has_field(L, index, "idempotency_key");
     if (type == LUA_TSTRING) {
         out->data = slice_at(L, -1);
     } else if (type != LUA_TNIL) {

@@ -140,6 +140,48 @@ static int l_parse_query(lua_State *L)
     return 2;
 }
 
+/* core.epoch() -> the epoch of ids */
+static int l_epoch(lua_State *L)
+{
+    lua_pushstring(L, vm_of(L)->hub->epoch);
+    return 1;
+}
+
+/* core.counters() -> { name = number }: what was published and what retention took, by cause */
+static int l_counters(lua_State *L)
+{
+    const struct hub *hub = vm_of(L)->hub;
+    const struct {
+        const char *name;
+        uint64_t value;
+    } counters[] = {
+        {"published", hub->counters.published},
+        {"evicted_history", hub->counters.evicted_count},
+        {"evicted_age", hub->counters.evicted_age},
+        {"evicted_bytes", hub->counters.evicted_bytes},
+        {"evicted_total", hub->counters.evicted_total},
+        {"superseded", hub->counters.superseded},
+        {"tombstones_dropped", hub->counters.tombstones},
+        {"channels", hub->channel_count},
+        {"log_bytes", hub->bytes},
+        {"script_errors", vm_of(L)->errors},
+        {"script_memory", vm_of(L)->memory},
+    };
+    lua_newtable(L);
+    for (size_t i = 0; i < sizeof counters / sizeof counters[0]; i++) {
+        lua_pushinteger(L, (lua_Integer)counters[i].value);
+        lua_setfield(L, -2, counters[i].name);
+    }
+    return 1;
+}
+
+/* core.event_limit() -> bytes of one event's data */
+static int l_event_limit(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer)vm_of(L)->hub->limits.event_bytes);
+    return 1;
+}
+
 /* core.is_utf8(text) */
 static int l_is_utf8(lua_State *L)
 {
@@ -182,6 +224,9 @@ static int l_open(lua_State *L)
         {"decode_uri", l_decode_uri},
         {"parse_query", l_parse_query},
         {"is_utf8", l_is_utf8},
+        {"epoch", l_epoch},
+        {"event_limit", l_event_limit},
+        {"counters", l_counters},
         {"place", l_place},
         {"script_dir", l_script_dir},
         {"watch_closing", l_watch_closing},

@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "proto/event_stream.h"
 #include "script/answer.h"
+#include "script/backlog.h"
 #include "script/call.h"
 #include "script/channel.h"
 #include "script/event.h"
@@ -253,20 +254,52 @@ static void read_plan(lua_State *L, int spec, struct plan *plan)
     read_filter(L, spec, plan);
 }
 
-/* What comes before any event of the channels: a comment, so that the client sees the stream open,
- * `retry`, the events for this client alone, and the news of a loss. */
-static void append_opening(struct buffer *out, const struct vm *vm, const struct plan *plan,
-                           const struct start_result *result)
+static void set_id(lua_State *L, const char *field, const struct vm *vm, uint64_t sequence)
 {
-    buffer_append_text(out, ":\n\n");
-    if (plan->retry >= 0)
-        event_stream_retry(out, plan->retry);
-    buffer_append_slice(out, plan->first);
-    if (result->reset == RESET_NONE)
+    if (sequence == 0)
         return;
-    buffer_append_format(out, "event: reset\ndata: {\"reason\":\"%s\",\"latest\":\"%s-%llu\"}\n\n",
-                         reset_reason_name(result->reset), vm->hub->epoch,
-                         (unsigned long long)result->latest);
+    lua_pushfstring(L, "%s-%I", vm->hub->epoch, (lua_Integer)sequence);
+    lua_setfield(L, -2, field);
+}
+
+/* Pushes what spec.reset makes of a loss: event-stream text. False when it failed; the error is
+ * pushed. */
+static bool push_reset(lua_State *L, struct vm *vm, const struct plan *plan,
+                       const struct start_result *result)
+{
+    lua_getfield(L, 2, "reset");
+    lua_createtable(L, 0, 4);
+    lua_pushstring(L, reset_reason_name(result->reset));
+    lua_setfield(L, -2, "reason");
+    lua_pushlstring(L, plan->start.id.data, plan->start.id.length);
+    lua_setfield(L, -2, "requested");
+    set_id(L, "oldest", vm, result->oldest);
+    set_id(L, "latest", vm, result->latest);
+    return call_function(vm, L, 1, 1) == CALL_DONE;
+}
+
+/* Pushes what comes before any event of the channels: a comment, so that the client sees the stream
+ * open, `retry`, the news of a loss, and the events for this client alone. */
+static bool push_opening(lua_State *L, struct vm *vm, const struct plan *plan,
+                         const struct start_result *result)
+{
+    struct buffer out = {0};
+    buffer_append_text(&out, ":\n\n");
+    if (plan->retry >= 0)
+        event_stream_retry(&out, plan->retry);
+    if (result->reset != RESET_NONE) {
+        size_t length;
+        if (!push_reset(L, vm, plan, result)) {
+            buffer_deinit(&out);
+            return false;
+        }
+        const char *text = lua_tolstring(L, -1, &length);
+        buffer_append(&out, text, length);
+    }
+    buffer_append_slice(&out, plan->first);
+    lua_pushlstring(L, out.data, out.length);
+    buffer_deinit(&out);
+    return true;
 }
 
 /* request:subscribe(spec, headers) -> connection */
@@ -277,27 +310,33 @@ static int l_subscribe(lua_State *L)
     const struct http_request *request = pending->exchange->request;
     struct plan plan;
     struct start_result result;
-    struct buffer opening = {0};
     lua_settop(L, 3);
     read_plan(L, 2, &plan);
     plan.source.chunked = !request->http_1_0;
-    struct subscription *subscription = hub_subscribe(vm->hub, &plan.source);
-    subscription_resolve(vm->hub, subscription, &plan.start, &result);
-    append_opening(&opening, vm, &plan, &result);
-    lua_pushlstring(L, opening.data, opening.length);
-    buffer_deinit(&opening);
-    size_t length;
-    const char *first = lua_tolstring(L, -1, &length);
-    struct response *head = answer_build_stream(L, request, 3, slice_of(first, length));
-    lua_pushinteger(L, (lua_Integer)pending->connection);
+    /* What may raise comes before anything is acquired. */
+    struct response *head = answer_build_stream(L, request, 3);
     if (answer_is_head(request)) {
-        hub_unsubscribe(vm->hub, subscription);
         respond(pending, head);
-        return 1;
+        return 0;
     }
+    struct subscription *subscription = hub_subscribe(vm->hub, &plan.source);
+    backlog_resolve(vm, subscription, &plan.start, &result);
+    if (!push_opening(L, vm, &plan, &result)) {
+        hub_unsubscribe(vm->hub, subscription);
+        response_free(head);
+        return lua_error(L);
+    }
+    size_t length;
+    const char *opening = lua_tolstring(L, -1, &length);
+    answer_append(head, slice_of(opening, length));
     pending->answered = true;
     hub_count_subscribers(vm->hub, subscription, 1);
-    vm->host.subscribe(vm->host.context, pending->connection, head, subscription, result.cursor);
+    if (result.deep)
+        backlog_start(vm, pending->connection, head, subscription, result.cursor);
+    else
+        vm->host.subscribe(vm->host.context, pending->connection, head, subscription,
+                           result.cursor);
+    lua_pushinteger(L, (lua_Integer)pending->connection);
     return 1;
 }
 

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "proto/event_stream.h"
 #include "script/answer.h"
+#include "script/backlog.h"
 #include "script/call.h"
 #include "script/event.h"
 #include "script/module.h"
@@ -200,13 +201,13 @@ static int l_stream(lua_State *L)
     lua_Integer heartbeat = luaL_checkinteger(L, 3);
     const char *first = luaL_checklstring(L, 4, &length);
     lua_settop(L, 6);
-    struct response *head =
-        answer_build_stream(L, pending->exchange->request, 5, slice_of(first, length));
+    struct response *head = answer_build_stream(L, pending->exchange->request, 5);
     pending->answered = true;
     if (answer_is_head(pending->exchange->request)) {
         vm->host.respond(vm->host.context, pending->connection, head);
         return 0;
     }
+    answer_append(head, slice_of(first, length));
     struct stream **box = lua_newuserdatauv(L, sizeof(struct stream *), 1);
     *box = new_stream(L, pending);
     luaL_setmetatable(L, "sse.stream");
@@ -223,8 +224,10 @@ static int l_stream(lua_State *L)
 void vm_stream_closed(struct vm *vm, connection_id connection)
 {
     struct stream *stream = map_remove(&vm->streams, key_of(&connection));
-    if (stream == NULL)
+    if (stream == NULL) {
+        backlog_closed(vm, connection);
         return;
+    }
     stream->open = false;
     struct task *task = stream->task;
     if (task != NULL)
@@ -236,8 +239,10 @@ void vm_stream_closed(struct vm *vm, connection_id connection)
 void vm_stream_taken(struct vm *vm, connection_id connection)
 {
     struct stream *stream = map_get(&vm->streams, key_of(&connection));
-    if (stream == NULL)
+    if (stream == NULL) {
+        backlog_taken(vm, connection);
         return;
+    }
     stream->frames = 0;
     stream->bytes = 0;
     stream->references++;

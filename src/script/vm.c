@@ -7,9 +7,11 @@
 
 #include "base/log_line.h"
 #include "base/memory.h"
+#include "script/backlog.h"
 #include "script/call.h"
 #include "script/library.h"
 #include "script/module.h"
+#include "script/publication.h"
 #include "script/stream.h"
 #include "script/task.h"
 #include "script/timer.h"
@@ -128,6 +130,8 @@ int vm_open(struct vm *vm, uv_loop_t *loop, struct hub *hub, const struct vm_hos
     list_init(&vm->idle_tasks);
     list_init(&vm->timers);
     list_init(&vm->addresses);
+    list_init(&vm->publications);
+    idempotency_init(&vm->idempotency);
     for (int i = 0; i < HOOK_COUNT; i++)
         vm->hooks[i] = LUA_NOREF;
     budget_init(&vm->budget, options->budget);
@@ -163,6 +167,9 @@ void vm_close(struct vm *vm)
     task_end_all(vm);
     timer_stop_all(vm);
     stream_forget_all(vm);
+    backlog_forget_all(vm);
+    publication_close(vm);
+    idempotency_deinit(&vm->idempotency);
     free_addresses(vm);
     if (vm->L != NULL)
         lua_close(vm->L);

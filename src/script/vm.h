@@ -11,6 +11,7 @@
 #include "core/exchange.h"
 #include "core/hub.h"
 #include "script/budget.h"
+#include "script/idempotency.h"
 
 /* The script's Lua state and what it may touch: the hub, the loop, and its host. One thread. */
 
@@ -48,6 +49,7 @@ enum vm_hook {
 };
 
 struct task;
+struct store;
 
 struct vm {
     lua_State *L;
@@ -66,6 +68,13 @@ struct vm {
     unsigned idle_task_count;
     struct list timers;
     struct map streams;    /* sse.stream's, by connection */
+    struct map backlogs;   /* subscribers that read from the store, by connection */
+    struct store *store;   /* of sse.store; NULL when logs are in memory alone */
+    bool store_is_default; /* for channels that do not say */
+    uv_async_t store_async;
+    uint64_t reserved;        /* sequences up to here may be given, as far as the store knows */
+    struct list publications; /* that wait for the store, in order of sequence */
+    struct idempotency idempotency;
     struct list addresses; /* of sse.listen, in order: struct vm_address */
     bool watches_closing;  /* sse.on "unsubscribe" has handlers */
     bool loading;

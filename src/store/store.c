@@ -66,6 +66,7 @@ struct store {
     unsigned waiting;
     bool writing;
     bool closing;
+    bool failing; /* the writer's */
     struct result *first_result, *last_result;
     store_ready_fn ready;
     void *context;
@@ -259,6 +260,17 @@ static bool has_events(const struct record *records)
     return false;
 }
 
+/* One line when the disk fails, and one when it works again. */
+static void note_health(struct store *store, int code, const char *message)
+{
+    if (code != SQLITE_OK && !store->failing)
+        log_line(LOG_ERROR, "cannot write to %s: %s; publishers are refused until it works again",
+                 store->path, message);
+    else if (code == SQLITE_OK && store->failing)
+        log_line(LOG_INFO, "writing to %s works again", store->path);
+    store->failing = code != SQLITE_OK;
+}
+
 static void *run_writer(void *argument)
 {
     struct store *store = argument;
@@ -273,8 +285,7 @@ static void *run_writer(void *argument)
         int code = write_all(store, records);
         struct result *result = decide(store, records, code);
         bool events = has_events(records);
-        if (code != SQLITE_OK)
-            log_line(LOG_ERROR, "cannot write to %s: %s", store->path, result->result.message);
+        note_health(store, code, result->result.message);
         pthread_mutex_lock(&store->mutex);
         if (code != SQLITE_OK && !store->closing)
             records = keep_facts(store, records);
