@@ -19,7 +19,8 @@ struct http_parser {
     const char *scanned;  /* during feed: framing bytes before this were looked at */
     size_t framing_bytes; /* since the start, or since the last body bytes */
     int error;
-    char previous; /* the last framing byte */
+    char previous;                                      /* the last framing byte */
+    enum { LINE_NONE, LINE_REQUEST, LINE_HEADER } line; /* of the last framing byte */
     bool in_value; /* llhttp reports the value of the last header */
     bool head_complete;
     bool complete;
@@ -73,17 +74,29 @@ static bool is_token_byte(char byte)
     return byte > 0x20 && byte < 0x7f && strchr("\"(),/:;<=>?@[\\]{}", byte) == NULL;
 }
 
-/* Looks at framing bytes up to `end`: each CR must be followed by LF and each LF preceded by CR,
- * and a header line must not start with white space (obs-fold, RFC 9112, 5.2). */
+/* Each CR must be followed by LF and each LF preceded by CR, a header line must not start with
+ * white space (obs-fold, RFC 9112, 5.2), and single spaces part the request line. */
+static bool is_framing_fault(const struct http_parser *parser, char byte)
+{
+    char previous = parser->previous;
+    if ((byte == '\n') != (previous == '\r'))
+        return true;
+    if (previous == '\n' && (byte == ' ' || byte == '\t'))
+        return true;
+    return parser->line == LINE_REQUEST && byte == ' ' && previous == ' ';
+}
+
+/* Looks at framing bytes up to `end`. */
 static void scan_framing(struct http_parser *parser, const char *end)
 {
     for (; parser->scanned < end; parser->scanned++) {
         char byte = *parser->scanned;
-        bool after_line = parser->previous == '\n';
-        if ((byte == '\n') != (parser->previous == '\r'))
+        if (is_framing_fault(parser, byte))
             parser->error = ERROR_BAD_FRAMING;
-        if (after_line && (byte == ' ' || byte == '\t'))
-            parser->error = ERROR_BAD_FRAMING;
+        if (parser->line == LINE_NONE && byte != '\r' && byte != '\n')
+            parser->line = LINE_REQUEST;
+        else if (parser->line == LINE_REQUEST && byte == '\n')
+            parser->line = LINE_HEADER;
         parser->previous = byte;
         parser->framing_bytes++;
     }
