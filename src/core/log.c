@@ -91,6 +91,12 @@ static void drop_first(struct log *log)
     log->count--;
 }
 
+static void drop_first_holes(struct log *log)
+{
+    while (log->count > 0 && log_at(log, 0)->frame == NULL)
+        drop_first(log);
+}
+
 /* A log that was large and is small now gives its memory back. */
 static void shrink(struct log *log)
 {
@@ -105,6 +111,7 @@ void log_evict(struct log *log, uint64_t sequence)
 {
     while (log->count > 0 && log_at(log, 0)->sequence <= sequence)
         drop_first(log);
+    drop_first_holes(log);
     if (sequence > log->evicted)
         log->evicted = sequence;
     shrink(log);
@@ -120,8 +127,7 @@ void log_supersede(struct log *log, uint64_t sequence)
         return;
     release(log, entry);
     log->holes++;
-    while (log->count > 0 && log_at(log, 0)->frame == NULL)
-        drop_first(log);
+    drop_first_holes(log);
     if (log->holes > 16 && log->holes * 2 > log->count)
         rebuild(log, capacity_for(log_length(log)), log->verdict_words);
 }
@@ -146,7 +152,8 @@ struct log_entry *log_find_id(const struct log *log, struct slice id)
 {
     for (uint32_t i = log->count; i > 0; i--) {
         struct log_entry *entry = log_at(log, i - 1);
-        if (entry->frame != NULL && slice_equal(frame_part(entry->frame, entry->frame->id), id))
+        const struct frame *frame = entry->frame;
+        if (frame != NULL && frame->id.length > 0 && slice_equal(frame_part(frame, frame->id), id))
             return entry;
     }
     return NULL;

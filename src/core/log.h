@@ -7,8 +7,9 @@
 #include "core/frame.h"
 
 /* The retained events of one channel, oldest first, in order of sequence: a ring of references to
- * frames. An entry whose event was superseded (keyed channels) stays as a hole until the ring is
- * compacted. Positions count from 0, the oldest; they change with every call that removes.
+ * frames. An entry whose event was superseded (keyed channels) stays as a hole, never the first,
+ * until the ring is compacted. Positions count from 0, the oldest; they change with every call that
+ * removes.
  *
  * Beside each entry stand the verdicts of the channel's filter groups, one bit per group's slot. */
 struct log_entry {
@@ -61,7 +62,7 @@ static inline uint64_t log_last(const struct log *log)
 /* The position of the first entry with a higher sequence; log->count when there is none. */
 uint32_t log_after(const struct log *log, uint64_t sequence);
 
-/* The newest entry that bears that id (wire form), or NULL. */
+/* The newest entry that bears that id (wire form), or NULL. Nothing bears an empty one. */
 struct log_entry *log_find_id(const struct log *log, struct slice id);
 
 /* Makes room for verdicts of that slot. Positions change. */
