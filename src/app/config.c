@@ -1,10 +1,14 @@
 #include "app/config.h"
 
 #include <getopt.h>
+#include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log_line.h"
@@ -49,6 +53,8 @@ static const struct number_option numbers[] = {
     NUMBER("memory", KIND_SIZE, "512M", vm.memory, "of the Lua state (0: no limit)"),
     NUMBER("grace", KIND_DURATION, "5s", grace, "for open requests when the router ends"),
 };
+
+#define LARGEST_SIZE 9007199254740992.0 /* 2^53 */
 
 enum { NUMBER_COUNT = sizeof numbers / sizeof numbers[0], NUMBER_CODE = 1000 };
 enum {
@@ -107,19 +113,22 @@ static const char *kind_example(enum kind kind)
                                    : "a count";
 }
 
+/* In the same units as the script's durations and sizes (scripts/units.lua). */
 static bool unit_factor(enum kind kind, const char *unit, double *factor)
 {
     static const struct {
         enum kind kind;
         const char *unit;
         double factor;
-    } units[] = {{KIND_COUNT, "", 1},          {KIND_SIZE, "", 1},
-                 {KIND_SIZE, "k", 1024},       {KIND_SIZE, "M", 1048576},
-                 {KIND_SIZE, "G", 1073741824}, {KIND_DURATION, "", 1000},
-                 {KIND_DURATION, "ms", 1},     {KIND_DURATION, "s", 1000},
-                 {KIND_DURATION, "m", 60000},  {KIND_DURATION, "h", 3600000}};
+    } units[] = {{KIND_COUNT, "", 1},           {KIND_SIZE, "", 1},
+                 {KIND_SIZE, "k", 1024},        {KIND_SIZE, "m", 1048576},
+                 {KIND_SIZE, "g", 1073741824},  {KIND_DURATION, "", 1000},
+                 {KIND_DURATION, "ms", 1},      {KIND_DURATION, "s", 1000},
+                 {KIND_DURATION, "m", 60000},   {KIND_DURATION, "h", 3600000},
+                 {KIND_DURATION, "d", 86400000}};
+    int (*compare)(const char *, const char *) = kind == KIND_SIZE ? strcasecmp : strcmp;
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
-        if (units[i].kind == kind && strcmp(units[i].unit, unit) == 0) {
+        if (units[i].kind == kind && compare(units[i].unit, unit) == 0) {
             *factor = units[i].factor;
             return true;
         }
@@ -127,19 +136,31 @@ static bool unit_factor(enum kind kind, const char *unit, double *factor)
     return false;
 }
 
+/* Digits with decimals, and a unit. False for anything else, and for more than `max`. */
+static bool parse_number(const char *text, enum kind kind, double max, double *out)
+{
+    double factor;
+    size_t digits = strspn(text, "0123456789");
+    size_t length = digits;
+    if (text[length] == '.')
+        length += 1 + strspn(text + length + 1, "0123456789");
+    if (digits == 0 || length == digits + 1 || !unit_factor(kind, text + length, &factor))
+        return false;
+    /* What is more than nothing stays so: 0 often means "no limit". */
+    *out = ceil(strtod(text, NULL) * factor);
+    return *out <= max && (kind != KIND_COUNT || length == digits);
+}
+
 static bool set_number(struct config *config, const struct number_option *option, const char *text)
 {
-    char *unit;
-    double factor;
-    double value = strtod(text, &unit);
-    if (unit == text || !(value >= 0) || !unit_factor(option->kind, unit, &factor) ||
-        value * factor > 4e9)
-        return false;
+    double value;
     char *field = (char *)config + option->offset;
+    if (!parse_number(text, option->kind, option->is_size_t ? LARGEST_SIZE : UINT_MAX, &value))
+        return false;
     if (option->is_size_t)
-        *(size_t *)(void *)field = (size_t)(value * factor);
+        *(size_t *)(void *)field = (size_t)value;
     else
-        *(unsigned *)(void *)field = (unsigned)(value * factor);
+        *(unsigned *)(void *)field = (unsigned)value;
     return true;
 }
 
@@ -164,11 +185,19 @@ static bool set_level(int *status, const char *name)
 
 static bool set_threads(struct config *config, int *status, const char *text)
 {
-    char *end;
-    long threads = strtol(text, &end, 10);
-    if (end == text || *end != '\0' || threads < 0 || threads > 64)
+    double threads;
+    if (!parse_number(text, KIND_COUNT, 64, &threads))
         return fail(status, "--threads must be a number from 0 to 64, not '%s'", text);
     config->threads = (unsigned)threads;
+    return true;
+}
+
+static bool set_scripts(struct config *config, int *status, const char *folder)
+{
+    struct stat information;
+    if (stat(folder, &information) != 0 || !S_ISDIR(information.st_mode))
+        return fail(status, "--scripts must name a folder, not '%s'", folder);
+    config->vm.scripts = folder;
     return true;
 }
 
@@ -202,8 +231,7 @@ static bool apply(struct config *config, int code, int *status)
     case CODE_GC:
         return config->vm.debug_gc = true;
     case CODE_SCRIPTS:
-        config->vm.scripts = optarg;
-        return true;
+        return set_scripts(config, status, optarg);
     case 'e':
         config->code = optarg;
         return true;
