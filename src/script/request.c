@@ -185,18 +185,48 @@ static bool contains(const struct subscription_source *source, const struct chan
     return false;
 }
 
-/* spec.channels: channels or names. In protected mode, since names may be wrong. */
+static int l_open_channel(lua_State *L)
+{
+    lua_pushlightuserdata(L, channel_at(L, 1));
+    return 1;
+}
+
+/* Pops a channel or its name. When that raises, those that were opened for the source before are
+ * let go: clients can choose names, and nothing would ever free a channel that nobody uses. */
+static struct channel *open_channel(lua_State *L, const struct subscription_source *source)
+{
+    lua_pushcfunction(L, l_open_channel);
+    lua_rotate(L, -2, 1);
+    if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
+        for (uint32_t i = 0; i < source->channel_count; i++)
+            hub_release(vm_of(L)->hub, source->channels[i]);
+        lua_error(L);
+    }
+    struct channel *channel = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return channel;
+}
+
+/* spec.channels: channels, names and patterns. */
 static void read_channels(lua_State *L, int spec, struct plan *plan)
 {
     lua_Integer count = list_field(L, spec, "channels");
     struct channel **channels = lua_newuserdatauv(L, ((size_t)count + 1) * sizeof *channels, 0);
+    struct slice *patterns = lua_newuserdatauv(L, ((size_t)count + 1) * sizeof *patterns, 0);
     plan->source.channels = channels;
+    plan->source.patterns = patterns;
     for (lua_Integer i = 1; i <= count; i++) {
-        lua_rawgeti(L, -2, i);
-        struct channel *channel = channel_at(L, -1);
+        struct slice name = {NULL, 0};
+        if (lua_rawgeti(L, -3, i) == LUA_TSTRING)
+            name.data = lua_tolstring(L, -1, &name.length);
+        if (name.data != NULL && pattern_is_pattern(name)) {
+            patterns[plan->source.pattern_count++] = name;
+        } else {
+            struct channel *channel = channel_at(L, -1);
+            if (!contains(&plan->source, channel))
+                channels[plan->source.channel_count++] = channel;
+        }
         lua_pop(L, 1);
-        if (!contains(&plan->source, channel))
-            channels[plan->source.channel_count++] = channel;
     }
 }
 
@@ -242,6 +272,7 @@ static void read_plan(lua_State *L, int spec, struct plan *plan)
     *plan = (struct plan){.start.kind = START_LATEST};
     read_channels(L, spec, plan);
     read_names(L, spec, plan);
+    plan->source.route = (uint32_t)integer_field(L, spec, "route", 0);
     plan->source.heartbeat = (uint32_t)integer_field(L, spec, "heartbeat", 0);
     plan->retry = integer_field(L, spec, "retry", -1);
     if (lua_getfield(L, spec, "start") != LUA_TNIL) {
@@ -251,7 +282,6 @@ static void read_plan(lua_State *L, int spec, struct plan *plan)
     }
     lua_getfield(L, spec, "first");
     plan->first.data = lua_tolstring(L, -1, &plan->first.length);
-    read_filter(L, spec, plan);
 }
 
 static void set_id(lua_State *L, const char *field, const struct vm *vm, uint64_t sequence)
@@ -315,11 +345,12 @@ static int l_subscribe(lua_State *L)
     plan.source.chunked = !request->http_1_0;
     /* What may raise comes before anything is acquired. */
     struct response *head = answer_build_stream(L, request, 3);
+    struct subscription *subscription = hub_subscribe(vm->hub, &plan.source);
     if (answer_is_head(request)) {
+        hub_unsubscribe(vm->hub, subscription);
         respond(pending, head);
         return 0;
     }
-    struct subscription *subscription = hub_subscribe(vm->hub, &plan.source);
     backlog_resolve(vm, subscription, &plan.start, &result);
     if (!push_opening(L, vm, &plan, &result)) {
         hub_unsubscribe(vm->hub, subscription);
