@@ -25,12 +25,21 @@ local function names()
   return list
 end
 
---- Reads { "name", arguments... } or "name". The function is looked up at each call, so that subscribers go
---- on with a new version of it.
----@param given string|table
+--- The event as clients see it that want to know its channel: as the event's name, or in an envelope of JSON.
+local forms = {
+  event = function(event)
+    return { event = event.channel, data = event.data }
+  end,
+  envelope = function(event)
+    return { data = { channel = event.channel, event = event.event or "message", data = event.data } }
+  end,
+}
+
+--- Reads { "name", arguments... } or "name". The function is looked up at each call, so that subscribers go on with
+--- a new version of it.
 ---@return string key the same for equal name and arguments
----@return function
-function M.resolve(given)
+---@return fun(event: sse.Event): any
+local function named(given)
   local name, arguments = given, {}
   if type(given) == "table" then
     name, arguments = given[1], { table.unpack(given, 2) }
@@ -43,6 +52,34 @@ function M.resolve(given)
   local key = name .. ":" .. json.encode(json.array(arguments), "filter")
   return key, function(event)
     return filters[name](event, table.unpack(arguments))
+  end
+end
+
+--- A changed event keeps what the filter did not name.
+local function merge(event, changed)
+  if type(changed) ~= "table" then
+    return changed and event
+  end
+  return { event = changed.event, data = changed.data, channel = event.channel }
+end
+
+--- The filter of a subscription, with the form in which it tells the channel. Both may be absent.
+---@param given string|table|nil
+---@param form "event"|"envelope"|false|nil
+---@return string? key the same for equal name, arguments and form
+---@return function?
+function M.resolve(given, form)
+  local key, fn = "", nil
+  if given then
+    key, fn = named(given)
+  end
+  local show = form and forms[form]
+  if not show then
+    return fn and key, fn
+  end
+  return key .. "|" .. form, function(event)
+    local passed = not fn and event or fn and merge(event, fn(event))
+    return passed and show(passed)
   end
 end
 

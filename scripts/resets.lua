@@ -96,7 +96,8 @@ end
 --- Whether all channels are keyed: a new subscriber first gets the latest event of each key.
 function M.is_snapshot(channels)
   for _, channel in ipairs(channels) do
-    if not core.is_keyed(name_of(channel)) then
+    local name = name_of(channel)
+    if core.is_pattern(name) or not core.is_keyed(name) then
       return false
     end
   end

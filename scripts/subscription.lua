@@ -21,6 +21,15 @@ local function filter_spec(value)
   return nil, 'must be a filter\'s name or { "name", arguments... }'
 end
 
+local function form_of_channel(value)
+  if value == true then
+    return "event"
+  elseif value == false or value == "event" or value == "envelope" then
+    return value
+  end
+  return nil, 'must be true, "event" or "envelope"'
+end
+
 local RULES = {
   channels = { type = channel_list },
   events = { type = "table" },
@@ -31,6 +40,7 @@ local RULES = {
   heartbeat = { type = "duration", default = 15 },
   first = { type = "table" },
   on_reset = { type = resets.rule },
+  with_channel = { type = form_of_channel },
 }
 
 ---@class sse.Subscription
@@ -98,9 +108,8 @@ function M.new(given)
     first = encode_first(checked.first),
     on_reset = checked.on_reset,
   }
-  if checked.filter then
-    spec.filter_key, spec.filter = filter.resolve(checked.filter)
-  end
+  spec.filter_key, spec.filter = filter.resolve(checked.filter, checked.with_channel)
+
   return setmetatable(spec, Subscription)
 end
 

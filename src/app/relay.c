@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "app/router.h"
+#include "script/judge.h"
 
 static struct outbox *outbox_for(struct router *router, connection_id connection)
 {
@@ -18,9 +19,10 @@ static void on_change(void *context, const struct change *change)
                     &(struct message){.kind = MESSAGE_CHANGE, .change = change_copy(change)});
 }
 
-static bool judge(void *context, const struct group *group, const struct frame *frame)
+static struct frame *judge(void *context, struct group *group, const struct channel *channel,
+                           struct frame *frame)
 {
-    return vm_judge(&((struct router *)context)->vm, group, frame);
+    return judge_frame(&((struct router *)context)->vm, group, channel, frame);
 }
 
 static void forget(void *context, const struct group *group)

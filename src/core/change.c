@@ -37,7 +37,7 @@ bool definition_wants(const struct definition *definition, const struct frame *f
 static bool carries_frame(const struct change *change)
 {
     return change->kind == CHANGE_APPEND || change->kind == CHANGE_EPOCH ||
-           change->kind == CHANGE_CHANNEL_OPEN;
+           change->kind == CHANGE_CHANNEL_OPEN || change->kind == CHANGE_VARIANT;
 }
 
 struct change change_copy(const struct change *change)

@@ -11,17 +11,22 @@
 enum lag_policy { LAG_DISCONNECT, LAG_SKIP };
 
 enum change_kind {
-    CHANGE_EPOCH,             /* frame: its payload is the epoch */
-    CHANGE_CHANNEL_OPEN,      /* channel, number = lag_policy, frame: its payload is the name of the
-                                 channel's reset event; NULL for the usual one */
-    CHANGE_CHANNEL_CLOSE,     /* channel; its audiences go before it */
-    CHANGE_APPEND,            /* channel, frame, verdicts */
-    CHANGE_EVICT,             /* channel, sequence */
-    CHANGE_SUPERSEDE,         /* channel, sequence */
-    CHANGE_VERDICT,           /* channel, number = slot * 2 + verdict, sequence */
-    CHANGE_SUBSCRIPTION_OPEN, /* definition */
-    CHANGE_SUBSCRIPTION_CLOSE, /* number = subscription's id */
-    CHANGE_END_STREAMS,        /* channel: its subscribers' streams end when all is sent */
+    CHANGE_EPOCH,         /* frame: its payload is the epoch */
+    CHANGE_CHANNEL_OPEN,  /* channel, number = lag_policy, frame: its payload is the name of the
+                             channel's reset event; NULL for the usual one */
+    CHANGE_CHANNEL_CLOSE, /* channel; its audiences go before it */
+    CHANGE_APPEND,        /* channel, frame, verdicts */
+    CHANGE_EVICT,         /* channel, sequence */
+    CHANGE_SUPERSEDE,     /* channel, sequence */
+    CHANGE_VARIANT,       /* channel, number = slot, sequence, frame: comes before the event or, for
+                             one that is in the log, before its verdict */
+    CHANGE_VERDICT,       /* channel, number = slot * 2 + verdict, sequence */
+    CHANGE_SUBSCRIPTION_OPEN,   /* definition */
+    CHANGE_SUBSCRIPTION_ADD,    /* number = subscription's id, channel, sequence = slot + 1 */
+    CHANGE_SUBSCRIPTION_REMOVE, /* number = subscription's id, channel */
+    CHANGE_SUBSCRIPTION_END,    /* number = subscription's id: its streams end, and come back */
+    CHANGE_SUBSCRIPTION_CLOSE,  /* number = subscription's id */
+    CHANGE_END_STREAMS,         /* channel: its subscribers' streams end when all is sent */
 };
 
 struct change {
@@ -41,20 +46,13 @@ struct change {
 };
 
 /* The part of a subscription that never changes and every thread reads: reference-counted. */
-struct definition_channel {
-    uint32_t channel;
-    int32_t slot; /* the filter group's slot in that channel; -1 without a filter */
-};
-
 struct definition {
     atomic_uint references;
     uint32_t id;
     uint32_t heartbeat; /* milliseconds; 0 for none */
     bool chunked;
-    uint32_t channel_count;
     uint32_t name_count;
     struct slice *names; /* only events of these names; all when name_count is 0 */
-    struct definition_channel channels[];
 };
 
 struct definition *definition_ref(struct definition *definition);

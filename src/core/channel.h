@@ -29,6 +29,7 @@ struct group {
     struct slice key; /* owned */
     uint32_t references;
     int reference;
+    enum group_kind { GROUP_UNKNOWN, GROUP_PLAIN, GROUP_CHANGES } kind; /* what its filter does */
 };
 
 struct channel_group {
@@ -41,7 +42,8 @@ struct channel {
     struct slice name; /* owned */
     uint32_t id;
     uint32_t subscribers;
-    uint32_t subscriptions;  /* that include it */
+    uint32_t subscriptions;  /* that name it */
+    uint32_t patterns;       /* of subscriptions that have it by a pattern */
     bool declared;           /* by the script; others go when nobody uses them */
     uint32_t pending;        /* publications on their way to the disk */
     uint32_t stored;         /* the store's number for it; 0 when it is in memory alone */

@@ -33,6 +33,7 @@ void hub_init(struct hub *hub, const struct hub_limits *limits, const struct hub
               const char *epoch)
 {
     *hub = (struct hub){.limits = *limits, .listener = *listener};
+    pattern_tree_init(&hub->patterns);
     snprintf(hub->epoch, sizeof hub->epoch, "%s", epoch);
     for (int i = 0; i < HUB_SIZE_CLASSES; i++)
         list_init(&hub->by_size[i]);
@@ -56,6 +57,7 @@ void hub_deinit(struct hub *hub)
     map_deinit(&hub->channels_by_name);
     map_deinit(&hub->subscriptions_by_key);
     map_deinit(&hub->groups_by_key);
+    pattern_tree_deinit(&hub->patterns);
     heap_deinit(&hub->expiry);
 }
 
@@ -203,6 +205,7 @@ int hub_open(struct hub *hub, struct slice name, const struct channel_options *o
     hub->channel_count++;
     map_put(&hub->channels_by_name, channel->name, channel);
     tell_channel(hub, channel);
+    subscription_extend(hub, channel);
     *out = channel;
     return 0;
 }
@@ -222,6 +225,7 @@ void hub_release(struct hub *hub, struct channel *channel)
     if (channel->declared || channel->subscriptions > 0 || channel->pending > 0 ||
         log_length(&channel->log) > 0)
         return;
+    subscription_shorten(hub, channel);
     hub_tell(hub, &(struct change){.kind = CHANGE_CHANNEL_CLOSE, .channel = channel->id});
     map_remove(&hub->channels_by_name, channel->name);
     heap_remove(&hub->expiry, &channel->expiry);
@@ -257,8 +261,19 @@ static void supersede(struct hub *hub, struct channel *channel, struct slice key
                       .kind = CHANGE_SUPERSEDE, .channel = channel->id, .sequence = sequence});
 }
 
+static void tell_variants(struct hub *hub, const struct channel *channel, uint64_t sequence,
+                          const struct log_variant *variants)
+{
+    for (; variants != NULL; variants = variants->next)
+        hub_tell(hub, &(struct change){.kind = CHANGE_VARIANT,
+                                       .channel = channel->id,
+                                       .number = variants->slot,
+                                       .sequence = sequence,
+                                       .frame = variants->frame});
+}
+
 static void append(struct hub *hub, struct channel *channel, struct frame *frame,
-                   const uint64_t *verdicts)
+                   const uint64_t *verdicts, struct log_variant *variants)
 {
     struct change change = {.kind = CHANGE_APPEND,
                             .channel = channel->id,
@@ -269,7 +284,9 @@ static void append(struct hub *hub, struct channel *channel, struct frame *frame
     else
         change.verdict = change.words == 1 ? verdicts[0] : 0;
     size_t before = channel->log.bytes;
+    tell_variants(hub, channel, frame->sequence, variants);
     channel_append(channel, frame, verdicts);
+    log_append_variants(&channel->log, variants);
     if (frame->sequence > hub->appended)
         hub->appended = frame->sequence;
     account(hub, channel, before);
@@ -299,11 +316,11 @@ int hub_prepare(struct hub *hub, struct channel *channel, struct frame_source *s
 }
 
 void hub_commit(struct hub *hub, struct channel *channel, struct frame *frame,
-                const uint64_t *verdicts)
+                const uint64_t *verdicts, struct log_variant *variants)
 {
     if (channel->options.keyed && frame->key.length > 0)
         supersede(hub, channel, frame_part(frame, frame->key));
-    append(hub, channel, frame, verdicts);
+    append(hub, channel, frame, verdicts, variants);
     channel->published++;
     hub->counters.published++;
 }
@@ -315,7 +332,7 @@ int hub_publish(struct hub *hub, struct channel *channel, struct frame_source *s
     int error = hub_prepare(hub, channel, source, &frame);
     if (error != 0)
         return error;
-    hub_commit(hub, channel, frame, verdicts);
+    hub_commit(hub, channel, frame, verdicts, NULL);
     if (out != NULL)
         *out = frame;
     else
@@ -334,5 +351,5 @@ void hub_continue(struct hub *hub, const char *epoch, uint64_t sequence)
 
 void hub_restore(struct hub *hub, struct channel *channel, struct frame *frame)
 {
-    append(hub, channel, frame, NULL);
+    append(hub, channel, frame, NULL, NULL);
 }

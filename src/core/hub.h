@@ -9,6 +9,7 @@
 #include "base/map.h"
 #include "core/change.h"
 #include "core/channel.h"
+#include "core/pattern.h"
 #include "core/subscription.h"
 
 /* The authority over channels, sequence and retention. It lives on the script thread; every change
@@ -31,8 +32,10 @@ struct hub_counters {
 };
 
 typedef void (*hub_change_fn)(void *context, const struct change *change);
-/* The verdict of a group's filter on a frame. */
-typedef bool (*hub_judge_fn)(void *context, const struct group *group, const struct frame *frame);
+/* What a group's filter makes of a frame: NULL to drop it, the frame itself, or a changed one. The
+ * result has a reference for the caller. */
+typedef struct frame *(*hub_judge_fn)(void *context, struct group *group,
+                                      const struct channel *channel, struct frame *frame);
 /* The group's last subscription is gone: `reference` may be released. */
 typedef void (*hub_forget_fn)(void *context, const struct group *group);
 
@@ -67,6 +70,7 @@ struct hub {
     struct subscription **subscriptions; /* by id; NULL where free */
     uint32_t subscription_capacity;
     uint32_t free_subscription_id;
+    struct pattern_tree patterns; /* of subscriptions */
     struct map groups_by_key;
     size_t bytes;
     struct list by_size[HUB_SIZE_CLASSES]; /* channels, by the logarithm of their log's bytes */
@@ -95,9 +99,10 @@ void hub_release(struct hub *hub, struct channel *channel);
  * gives it its sequence and makes the frame; the second, in order of sequence, appends it. */
 int hub_prepare(struct hub *hub, struct channel *channel, struct frame_source *source,
                 struct frame **out);
-/* Takes no reference. */
+/* Takes no reference to the frame; takes the variants, which are what filter groups changed it
+ * into. */
 void hub_commit(struct hub *hub, struct channel *channel, struct frame *frame,
-                const uint64_t *verdicts);
+                const uint64_t *verdicts, struct log_variant *variants);
 
 /* Continues the life of a log: its epoch, and sequences after `sequence`. Before the first event.
  */
@@ -125,6 +130,9 @@ int64_t hub_expire(struct hub *hub, int64_t now);
 struct subscription *hub_subscribe(struct hub *hub, const struct subscription_source *source);
 void hub_unsubscribe(struct hub *hub, struct subscription *subscription);
 struct subscription *hub_subscription(const struct hub *hub, uint32_t id);
+
+/* Ends the subscription's streams; their clients are told to come back. */
+void hub_end_subscription(struct hub *hub, const struct subscription *subscription);
 
 /* A subscriber has come or gone: keeps the channels' counts. */
 void hub_count_subscribers(struct hub *hub, const struct subscription *subscription, int change);

@@ -11,8 +11,10 @@ void log_init(struct log *log)
 
 void log_deinit(struct log *log)
 {
-    for (uint32_t i = 0; i < log->count; i++)
+    for (uint32_t i = 0; i < log->count; i++) {
         frame_unref(log_at(log, i)->frame);
+        log_variants_free(log_at(log, i)->variants);
+    }
     free(log->entries);
     free(log->verdicts);
     *log = (struct log){0};
@@ -62,7 +64,7 @@ void log_append(struct log *log, struct frame *frame, const uint64_t *verdicts, 
         uint32_t wanted = words > log->verdict_words ? words : log->verdict_words;
         rebuild(log, capacity_for(log_length(log) + 1), wanted);
     }
-    *log_at(log, log->count) = (struct log_entry){frame_ref(frame), frame->sequence};
+    *log_at(log, log->count) = (struct log_entry){frame_ref(frame), frame->sequence, NULL};
     log->count++;
     log->bytes += frame_memory(frame);
     if (log->verdict_words > 0) {
@@ -81,7 +83,9 @@ static void release(struct log *log, struct log_entry *entry)
     }
     log->bytes -= frame_memory(entry->frame);
     frame_unref(entry->frame);
+    log_variants_free(entry->variants);
     entry->frame = NULL;
+    entry->variants = NULL;
 }
 
 static void drop_first(struct log *log)
@@ -172,9 +176,66 @@ bool log_verdict(const struct log *log, uint32_t position, uint32_t slot)
     return (verdicts_at(log, position)[slot / 64] >> (slot % 64)) & 1;
 }
 
+static void drop_variant(struct log_entry *entry, uint32_t slot)
+{
+    for (struct log_variant **link = &entry->variants; *link != NULL; link = &(*link)->next) {
+        if ((*link)->slot == slot) {
+            struct log_variant *old = *link;
+            *link = old->next;
+            old->next = NULL;
+            log_variants_free(old);
+            return;
+        }
+    }
+}
+
 void log_set_verdict(struct log *log, uint32_t position, uint32_t slot, bool verdict)
 {
     uint64_t bit = (uint64_t)1 << (slot % 64);
     uint64_t *word = &verdicts_at(log, position)[slot / 64];
     *word = verdict ? *word | bit : *word & ~bit;
+    drop_variant(log_at(log, position), slot);
+}
+
+void log_set_variant(struct log *log, uint32_t position, uint32_t slot, struct frame *frame)
+{
+    drop_variant(log_at(log, position), slot);
+    log_variant_push(&log_at(log, position)->variants, slot, frame);
+}
+
+void log_variant_push(struct log_variant **list, uint32_t slot, struct frame *frame)
+{
+    struct log_variant *variant = memory_new(sizeof *variant);
+    *variant = (struct log_variant){*list, slot, frame_ref(frame)};
+    *list = variant;
+}
+
+void log_variants_free(struct log_variant *list)
+{
+    while (list != NULL) {
+        struct log_variant *next = list->next;
+        frame_unref(list->frame);
+        free(list);
+        list = next;
+    }
+}
+
+void log_append_variants(struct log *log, struct log_variant *variants)
+{
+    log_at(log, log->count - 1)->variants = variants;
+}
+
+struct frame *log_frame(const struct log *log, uint32_t position, int32_t slot)
+{
+    const struct log_entry *entry = log_at(log, position);
+    if (entry->frame == NULL || slot < 0)
+        return entry->frame;
+    if (!log_verdict(log, position, (uint32_t)slot))
+        return NULL;
+    for (const struct log_variant *variant = entry->variants; variant != NULL;
+         variant = variant->next) {
+        if (variant->slot == (uint32_t)slot)
+            return variant->frame;
+    }
+    return entry->frame;
 }

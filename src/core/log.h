@@ -15,6 +15,14 @@
 struct log_entry {
     struct frame *frame; /* NULL for a hole */
     uint64_t sequence;
+    struct log_variant *variants; /* what filter groups made of the event */
+};
+
+/* A filter group may let a changed event through: its subscribers get this frame instead. */
+struct log_variant {
+    struct log_variant *next;
+    uint32_t slot;
+    struct frame *frame;
 };
 
 struct log {
@@ -35,6 +43,15 @@ void log_deinit(struct log *log);
 /* Takes a reference of its own. `verdicts` has `words` words; further slots read as false. The
  * frame's sequence must be higher than all before. */
 void log_append(struct log *log, struct frame *frame, const uint64_t *verdicts, uint32_t words);
+
+/* Takes the list, for the newest entry. */
+void log_append_variants(struct log *log, struct log_variant *variants);
+/* Adds to a list. References the frame. */
+void log_variant_push(struct log_variant **list, uint32_t slot, struct frame *frame);
+void log_variants_free(struct log_variant *list);
+/* The frame that a filter group's subscribers get of the entry, or NULL for none. Slot -1: no
+ * filter. */
+struct frame *log_frame(const struct log *log, uint32_t position, int32_t slot);
 
 /* Drops every entry up to and including `sequence` and remembers that they are gone. */
 void log_evict(struct log *log, uint64_t sequence);
@@ -68,7 +85,9 @@ struct log_entry *log_find_id(const struct log *log, struct slice id);
 /* Makes room for verdicts of that slot. Positions change. */
 void log_reserve_slot(struct log *log, uint32_t slot);
 bool log_verdict(const struct log *log, uint32_t position, uint32_t slot);
-/* The slot must be reserved. */
+/* The slot must be reserved. What the group made of the event before is forgotten. */
 void log_set_verdict(struct log *log, uint32_t position, uint32_t slot, bool verdict);
+/* A changed event for the slot's group. References the frame. */
+void log_set_variant(struct log *log, uint32_t position, uint32_t slot, struct frame *frame);
 
 #endif

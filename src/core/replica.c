@@ -17,6 +17,7 @@ static void channel_deinit(struct replica_channel *channel)
 {
     list_remove(&channel->evicting);
     frame_unref(channel->reset_name);
+    log_variants_free(channel->variants);
     log_deinit(&channel->log);
     free(channel->audiences);
     free(channel);
@@ -57,10 +58,24 @@ static void close_channel(struct replica *replica, uint32_t id)
     replica->channels[id] = NULL;
 }
 
+static void note_news(struct audience *audience, uint32_t index)
+{
+    if (audience->channels[index].has_news)
+        return;
+    audience->channels[index].has_news = true;
+    if (audience->news_count == audience->news_capacity) {
+        audience->news_capacity = audience->news_capacity == 0 ? 1 : audience->news_capacity * 2;
+        audience->news =
+            memory_grow(audience->news, audience->news_capacity * sizeof *audience->news);
+    }
+    audience->news[audience->news_count++] = index;
+}
+
 static void mark_dirty(struct replica *replica, struct replica_channel *channel)
 {
     for (uint32_t i = 0; i < channel->audience_count; i++) {
-        struct audience *audience = channel->audiences[i];
+        struct audience *audience = channel->audiences[i].audience;
+        note_news(audience, channel->audiences[i].index);
         if (list_is_empty(&audience->dirty))
             list_append(&replica->dirty, &audience->dirty);
     }
@@ -70,6 +85,8 @@ static void append(struct replica *replica, struct change *change)
 {
     struct replica_channel *channel = replica->channels[change->channel];
     log_append(&channel->log, change->frame, change_verdicts(change), change->words);
+    log_append_variants(&channel->log, channel->variants);
+    channel->variants = NULL;
     /* Events that are put back when a channel is opened are older than others' are. */
     if (change->frame->sequence > replica->sequence)
         replica->sequence = change->frame->sequence;
@@ -84,6 +101,17 @@ static void evict(struct replica *replica, const struct change *change)
         list_append(&replica->evicting, &channel->evicting);
 }
 
+/* For an event in the log, or for the one that comes next. */
+static void set_variant(struct replica *replica, const struct change *change)
+{
+    struct replica_channel *channel = replica->channels[change->channel];
+    uint32_t position = log_after(&channel->log, change->sequence - 1);
+    if (position == channel->log.count)
+        log_variant_push(&channel->variants, change->number, change->frame);
+    else if (log_at(&channel->log, position)->sequence == change->sequence)
+        log_set_variant(&channel->log, position, change->number, change->frame);
+}
+
 static void set_verdict(struct replica *replica, const struct change *change)
 {
     struct log *log = &replica->channels[change->channel]->log;
@@ -96,47 +124,79 @@ static void set_verdict(struct replica *replica, const struct change *change)
 
 /* Audiences */
 
-static void link_audience(struct replica_channel *channel, struct audience *audience)
+static uint32_t link_audience(struct replica_channel *channel, struct audience *audience,
+                              uint32_t index)
 {
     if (channel->audience_count == channel->audience_capacity) {
         channel->audience_capacity =
             channel->audience_capacity == 0 ? 1 : channel->audience_capacity * 2;
-        channel->audiences =
-            memory_grow(channel->audiences, channel->audience_capacity * sizeof(struct audience *));
+        channel->audiences = memory_grow(channel->audiences,
+                                         channel->audience_capacity * sizeof *channel->audiences);
     }
-    channel->audiences[channel->audience_count++] = audience;
+    channel->audiences[channel->audience_count] = (struct channel_audience){audience, index};
+    return channel->audience_count++;
 }
 
-static void unlink_audience(struct replica_channel *channel, const struct audience *audience)
+static void unlink_audience(const struct audience_channel *link)
 {
-    for (uint32_t i = 0; i < channel->audience_count; i++) {
-        if (channel->audiences[i] == audience) {
-            channel->audiences[i] = channel->audiences[--channel->audience_count];
-            return;
-        }
-    }
+    struct replica_channel *channel = link->channel;
+    struct channel_audience last = channel->audiences[--channel->audience_count];
+    channel->audiences[link->position] = last;
+    last.audience->channels[last.index].position = link->position;
 }
 
 static void open_audience(struct replica *replica, struct definition *definition)
 {
-    uint32_t count = definition->channel_count;
-    struct audience *audience =
-        memory_zero(1, sizeof *audience + count * sizeof audience->channels[0]);
+    struct audience *audience = memory_zero(1, sizeof *audience);
     audience->definition = definition_ref(definition);
     audience->replica = replica;
     audience->cursor = replica->sequence;
     list_init(&audience->dirty);
     list_init(&audience->behind);
-    for (uint32_t i = 0; i < count; i++) {
-        struct definition_channel source = definition->channels[i];
-        struct replica_channel *channel = replica->channels[source.channel];
-        audience->channels[i] = (struct audience_channel){channel, source.slot};
-        link_audience(channel, audience);
-    }
     *slot_for((void ***)&replica->audiences, &replica->audience_capacity, definition->id) =
         audience;
     if (replica->opened != NULL)
         replica->opened(replica->context, audience);
+}
+
+static void add_channel(struct replica *replica, const struct change *change)
+{
+    struct audience *audience = replica->audiences[change->number];
+    struct replica_channel *channel = replica->channels[change->channel];
+    if (audience->channel_count == audience->channel_capacity) {
+        audience->channel_capacity =
+            audience->channel_capacity == 0 ? 1 : audience->channel_capacity * 2;
+        audience->channels = memory_grow(audience->channels,
+                                         audience->channel_capacity * sizeof *audience->channels);
+    }
+    uint32_t index = audience->channel_count++;
+    audience->channels[index] =
+        (struct audience_channel){.channel = channel,
+                                  .slot = (int32_t)change->sequence - 1,
+                                  .position = link_audience(channel, audience, index)};
+}
+
+/* The last channel takes the place of the one that goes. */
+static void remove_channel(struct replica *replica, const struct change *change)
+{
+    struct audience *audience = replica->audiences[change->number];
+    uint32_t index = 0;
+    while (audience->channels[index].channel->id != change->channel)
+        index++;
+    unlink_audience(&audience->channels[index]);
+    uint32_t last = --audience->channel_count;
+    if (index != last) {
+        audience->channels[index] = audience->channels[last];
+        struct audience_channel *moved = &audience->channels[index];
+        moved->channel->audiences[moved->position].index = index;
+    }
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < audience->news_count; i++) {
+        uint32_t news = audience->news[i];
+        if (news != index)
+            audience->news[kept++] = news == last ? index : news;
+    }
+    audience->news_count = kept;
 }
 
 static void free_audience(struct replica *replica, struct audience *audience)
@@ -144,10 +204,12 @@ static void free_audience(struct replica *replica, struct audience *audience)
     if (replica->closing != NULL)
         replica->closing(replica->context, audience);
     replica->audiences[audience->definition->id] = NULL;
-    for (uint32_t i = 0; i < audience->definition->channel_count; i++)
-        unlink_audience(audience->channels[i].channel, audience);
+    for (uint32_t i = 0; i < audience->channel_count; i++)
+        unlink_audience(&audience->channels[i]);
     list_remove(&audience->dirty);
     definition_unref(audience->definition);
+    free(audience->channels);
+    free(audience->news);
     free(audience->members);
     free(audience);
 }
@@ -155,7 +217,7 @@ static void free_audience(struct replica *replica, struct audience *audience)
 static void end_streams(struct replica *replica, const struct replica_channel *channel)
 {
     for (uint32_t i = 0; i < channel->audience_count; i++)
-        replica->ending(replica->context, channel->audiences[i]);
+        replica->ending(replica->context, channel->audiences[i].audience);
 }
 
 struct audience *replica_audience(const struct replica *replica, uint32_t subscription)
@@ -187,11 +249,23 @@ void replica_apply(struct replica *replica, struct change *change)
     case CHANGE_SUPERSEDE:
         log_supersede(&replica->channels[change->channel]->log, change->sequence);
         break;
+    case CHANGE_VARIANT:
+        set_variant(replica, change);
+        break;
     case CHANGE_VERDICT:
         set_verdict(replica, change);
         break;
     case CHANGE_SUBSCRIPTION_OPEN:
         open_audience(replica, change->definition);
+        break;
+    case CHANGE_SUBSCRIPTION_ADD:
+        add_channel(replica, change);
+        break;
+    case CHANGE_SUBSCRIPTION_REMOVE:
+        remove_channel(replica, change);
+        break;
+    case CHANGE_SUBSCRIPTION_END:
+        replica->leaving(replica->context, replica->audiences[change->number]);
         break;
     case CHANGE_SUBSCRIPTION_CLOSE:
         free_audience(replica, replica->audiences[change->number]);
@@ -289,26 +363,23 @@ void audience_fall_behind(struct subscriber *subscriber, uint64_t cursor)
 
 /* Reading */
 
-static bool passes(const struct audience *audience, const struct audience_channel *source,
-                   uint32_t position)
+static struct frame *wanted(const struct audience *audience, const struct audience_channel *source,
+                            uint32_t position)
 {
-    const struct log *log = &source->channel->log;
-    const struct frame *frame = log_at(log, position)->frame;
-    return frame != NULL &&
-           (source->slot < 0 || log_verdict(log, position, (uint32_t)source->slot)) &&
-           definition_wants(audience->definition, frame);
+    struct frame *frame = log_frame(&source->channel->log, position, source->slot);
+    return frame != NULL && definition_wants(audience->definition, frame) ? frame : NULL;
 }
 
-static uint32_t collect_one(const struct audience *audience, uint64_t *cursor,
-                            struct frame **frames, uint32_t max)
+static uint32_t collect_one(const struct audience *audience, const struct audience_channel *source,
+                            uint64_t *cursor, struct frame **frames, uint32_t max)
 {
-    const struct audience_channel *source = &audience->channels[0];
     const struct log *log = &source->channel->log;
     uint32_t found = 0;
     uint32_t position = log_after(log, *cursor);
     for (; position < log->count && found < max; position++) {
-        if (passes(audience, source, position))
-            frames[found++] = log_at(log, position)->frame;
+        struct frame *frame = wanted(audience, source, position);
+        if (frame != NULL)
+            frames[found++] = frame;
         *cursor = log_at(log, position)->sequence;
     }
     if (position == log->count)
@@ -316,21 +387,23 @@ static uint32_t collect_one(const struct audience *audience, uint64_t *cursor,
     return found;
 }
 
-/* A merge of the channels' logs by sequence. */
-static uint32_t collect_merged(const struct audience *audience, uint64_t *cursor,
-                               struct frame **frames, uint32_t max)
+/* A merge of the logs of some of the audience's channels by sequence; of all when `which` is NULL.
+ */
+static uint32_t collect_merged(const struct audience *audience, const uint32_t *which,
+                               uint32_t count, uint64_t *cursor, struct frame **frames,
+                               uint32_t max)
 {
-    uint32_t count = audience->definition->channel_count;
     uint32_t found = 0;
     uint32_t local[64];
     uint32_t *positions = count <= 64 ? local : memory_new(count * sizeof *positions);
     for (uint32_t i = 0; i < count; i++)
-        positions[i] = log_after(&audience->channels[i].channel->log, *cursor);
+        positions[i] =
+            log_after(&audience->channels[which == NULL ? i : which[i]].channel->log, *cursor);
     while (found < max) {
         uint32_t next = count;
         uint64_t lowest = UINT64_MAX;
         for (uint32_t i = 0; i < count; i++) {
-            const struct log *log = &audience->channels[i].channel->log;
+            const struct log *log = &audience->channels[which == NULL ? i : which[i]].channel->log;
             if (positions[i] < log->count && log_at(log, positions[i])->sequence < lowest) {
                 next = i;
                 lowest = log_at(log, positions[i])->sequence;
@@ -340,9 +413,10 @@ static uint32_t collect_merged(const struct audience *audience, uint64_t *cursor
             *cursor = audience->replica->sequence;
             break;
         }
-        if (passes(audience, &audience->channels[next], positions[next]))
-            frames[found++] =
-                log_at(&audience->channels[next].channel->log, positions[next])->frame;
+        struct frame *frame = wanted(
+            audience, &audience->channels[which == NULL ? next : which[next]], positions[next]);
+        if (frame != NULL)
+            frames[found++] = frame;
         positions[next]++;
         *cursor = lowest;
     }
@@ -354,23 +428,38 @@ static uint32_t collect_merged(const struct audience *audience, uint64_t *cursor
 uint32_t audience_collect(const struct audience *audience, uint64_t *cursor, struct frame **frames,
                           uint32_t max)
 {
-    if (audience->definition->channel_count == 1)
-        return collect_one(audience, cursor, frames, max);
-    return collect_merged(audience, cursor, frames, max);
+    if (*cursor >= audience->replica->sequence)
+        return 0;
+    if (audience->channel_count == 1)
+        return collect_one(audience, &audience->channels[0], cursor, frames, max);
+    return collect_merged(audience, NULL, audience->channel_count, cursor, frames, max);
 }
 
-bool audience_is_at_end(const struct audience *audience, uint64_t cursor)
+uint32_t audience_collect_news(struct audience *audience, struct frame **frames, uint32_t max)
 {
-    for (uint32_t i = 0; i < audience->definition->channel_count; i++) {
-        if (log_last(&audience->channels[i].channel->log) > cursor)
-            return false;
-    }
-    return true;
+    uint32_t found = 0;
+    if (audience->news_count == 1)
+        found = collect_one(audience, &audience->channels[audience->news[0]], &audience->cursor,
+                            frames, max);
+    else
+        found = collect_merged(audience, audience->news, audience->news_count, &audience->cursor,
+                               frames, max);
+    if (audience->cursor >= audience->replica->sequence)
+        audience_forget_news(audience);
+    return found;
+}
+
+void audience_forget_news(struct audience *audience)
+{
+    for (uint32_t i = 0; i < audience->news_count; i++)
+        audience->channels[audience->news[i]].has_news = false;
+    audience->news_count = 0;
+    audience->cursor = audience->replica->sequence;
 }
 
 const struct replica_channel *audience_lag(const struct audience *audience, uint64_t cursor)
 {
-    for (uint32_t i = 0; i < audience->definition->channel_count; i++) {
+    for (uint32_t i = 0; i < audience->channel_count; i++) {
         const struct replica_channel *channel = audience->channels[i].channel;
         if (channel->log.evicted > cursor)
             return channel;

@@ -25,7 +25,9 @@ struct replica_channel;
 
 struct audience_channel {
     struct replica_channel *channel;
-    int32_t slot;
+    int32_t slot;      /* the filter group's slot in that channel; -1 without a filter */
+    uint32_t position; /* in the channel's list of audiences */
+    bool has_news;     /* it is in the audience's list of news */
 };
 
 /* One in step. The descriptor is what a broadcast needs; the rest is behind the pointer. */
@@ -45,7 +47,12 @@ struct audience {
     uint64_t cursor;  /* what all members have had */
     uint64_t sent_at; /* the loop's milliseconds when the last bytes went to all members */
     void *heartbeat;  /* the owner's */
-    struct audience_channel channels[];
+    struct audience_channel *channels;
+    uint32_t channel_count;
+    uint32_t channel_capacity;
+    uint32_t *news; /* the channels with events after `cursor`: what those in step need is there */
+    uint32_t news_count;
+    uint32_t news_capacity;
 };
 
 enum { SUBSCRIBER_BEHIND = UINT32_MAX, SUBSCRIBER_NONE = UINT32_MAX - 1 };
@@ -67,7 +74,11 @@ struct replica_channel {
     struct log log;
     uint64_t evict_to; /* an eviction that waits for the next replica_settle */
     struct list evicting;
-    struct audience **audiences;
+    struct log_variant *variants; /* of the event that comes next */
+    struct channel_audience {
+        struct audience *audience;
+        uint32_t index; /* in the audience's channels */
+    } * audiences;
     uint32_t audience_count;
     uint32_t audience_capacity;
 };
@@ -87,6 +98,7 @@ struct replica {
     replica_audience_fn opened;  /* an audience came */
     replica_audience_fn closing; /* it goes; it has no subscribers any more */
     replica_audience_fn ending;  /* its streams end when they have all there is */
+    replica_audience_fn leaving; /* the same, and the clients should come back */
 };
 
 void replica_init(struct replica *replica);
@@ -115,8 +127,11 @@ void audience_fall_behind(struct subscriber *subscriber, uint64_t cursor);
 uint32_t audience_collect(const struct audience *audience, uint64_t *cursor, struct frame **frames,
                           uint32_t max);
 
-/* True when there is nothing to collect after the cursor. */
-bool audience_is_at_end(const struct audience *audience, uint64_t cursor);
+/* The same for those in step: after audience->cursor, which moves. When there are no more, the list
+ * of news is empty. */
+uint32_t audience_collect_news(struct audience *audience, struct frame **frames, uint32_t max);
+/* Nobody in step misses any: moves the cursor to the end. */
+void audience_forget_news(struct audience *audience);
 
 /* The channel whose log no longer has what a reader at the cursor needs next, or NULL. */
 const struct replica_channel *audience_lag(const struct audience *audience, uint64_t cursor);

@@ -37,47 +37,149 @@ static void group_unref(struct hub *hub, struct group *group)
 
 /* Life of a subscription */
 
+static void append_texts(struct buffer *key, const struct slice *texts, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        buffer_append_format(key, "%zu:", texts[i].length);
+        buffer_append_slice(key, texts[i]);
+    }
+    buffer_append_byte(key, ';');
+}
+
 /* Lengths stand before texts, so two different sources never have the same key. */
 static void build_key(struct buffer *key, const struct subscription_source *source)
 {
-    buffer_append_format(key, "%d,%" PRIu32 ";", source->chunked, source->heartbeat);
+    buffer_append_format(key, "%d,%" PRIu32 ",%" PRIu32 ";", source->chunked, source->heartbeat,
+                         source->route);
     for (uint32_t i = 0; i < source->channel_count; i++)
         buffer_append_format(key, "%" PRIx32 ",", source->channels[i]->id);
-    for (uint32_t i = 0; i < source->name_count; i++) {
-        buffer_append_format(key, "%zu:", source->names[i].length);
-        buffer_append_slice(key, source->names[i]);
-    }
-    buffer_append_byte(key, ';');
+    append_texts(key, source->patterns, source->pattern_count);
+    append_texts(key, source->names, source->name_count);
     if (source->group != NULL)
         buffer_append_slice(key, source->group->key);
 }
 
-static struct definition *new_definition(struct hub *hub, const struct subscription_source *source,
-                                         uint32_t id)
+static struct slice *copy_texts(const struct slice *texts, uint32_t count)
 {
-    uint32_t count = source->channel_count;
-    struct definition *definition =
-        memory_zero(1, sizeof *definition + count * sizeof definition->channels[0]);
+    struct slice *copies = memory_zero(count + 1, sizeof *copies);
+    for (uint32_t i = 0; i < count; i++)
+        copies[i] = slice_of(memory_copy(texts[i].data, texts[i].length), texts[i].length);
+    return copies;
+}
+
+static struct definition *new_definition(const struct subscription_source *source, uint32_t id)
+{
+    struct definition *definition = memory_zero(1, sizeof *definition);
     atomic_init(&definition->references, 1);
     definition->id = id;
     definition->heartbeat = source->heartbeat;
     definition->chunked = source->chunked;
-    definition->channel_count = count;
     definition->name_count = source->name_count;
-    definition->names = memory_zero(source->name_count + 1, sizeof *definition->names);
-    for (uint32_t i = 0; i < source->name_count; i++) {
-        struct slice name = source->names[i];
-        definition->names[i] = slice_of(memory_copy(name.data, name.length), name.length);
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        struct channel *channel = source->channels[i];
-        int32_t slot = -1;
-        if (source->group != NULL)
-            slot = (int32_t)channel_attach(channel, source->group, hub->appended);
-        channel->subscriptions++;
-        definition->channels[i] = (struct definition_channel){channel->id, slot};
-    }
+    definition->names = copy_texts(source->names, source->name_count);
     return definition;
+}
+
+static bool has_channel(const struct subscription *subscription, const struct channel *channel)
+{
+    for (uint32_t i = 0; i < subscription->channel_count; i++) {
+        if (subscription->channels[i].channel == channel)
+            return true;
+    }
+    return false;
+}
+
+static void add_channel(struct hub *hub, struct subscription *subscription, struct channel *channel,
+                        bool by_pattern)
+{
+    if (subscription->channel_count == subscription->channel_capacity) {
+        subscription->channel_capacity =
+            subscription->channel_capacity == 0 ? 1 : subscription->channel_capacity * 2;
+        subscription->channels =
+            memory_grow(subscription->channels,
+                        subscription->channel_capacity * sizeof *subscription->channels);
+    }
+    int32_t slot = -1;
+    if (subscription->group != NULL)
+        slot = (int32_t)channel_attach(channel, subscription->group, hub->appended);
+    if (by_pattern)
+        channel->patterns++;
+    else
+        channel->subscriptions++;
+    subscription->channels[subscription->channel_count++] =
+        (struct subscription_channel){channel, slot, by_pattern};
+    hub_tell(hub, &(struct change){.kind = CHANGE_SUBSCRIPTION_ADD,
+                                   .channel = channel->id,
+                                   .number = subscription->definition->id,
+                                   .sequence = (uint64_t)(slot + 1)});
+}
+
+/* The channel is not told to the listener, and not released. */
+static void drop_channel(struct subscription *subscription, uint32_t index)
+{
+    struct subscription_channel *link = &subscription->channels[index];
+    if (link->slot >= 0)
+        channel_detach(link->channel, (uint32_t)link->slot);
+    if (link->by_pattern)
+        link->channel->patterns--;
+    else
+        link->channel->subscriptions--;
+    *link = subscription->channels[--subscription->channel_count];
+}
+
+/* Patterns */
+
+/* A channel that comes or goes. */
+struct extension {
+    struct hub *hub;
+    struct channel *channel;
+};
+
+static void extend(void *context, void *value)
+{
+    struct extension *step = context;
+    struct subscription *subscription = value;
+    if (!has_channel(subscription, step->channel))
+        add_channel(step->hub, subscription, step->channel, true);
+}
+
+void subscription_extend(struct hub *hub, struct channel *channel)
+{
+    struct extension step = {hub, channel};
+    pattern_tree_match(&hub->patterns, channel->name, extend, &step);
+}
+
+static void shorten(void *context, void *value)
+{
+    struct extension *step = context;
+    struct subscription *subscription = value;
+    for (uint32_t i = 0; i < subscription->channel_count; i++) {
+        if (subscription->channels[i].channel != step->channel)
+            continue;
+        hub_tell(step->hub, &(struct change){.kind = CHANGE_SUBSCRIPTION_REMOVE,
+                                             .channel = step->channel->id,
+                                             .number = subscription->definition->id});
+        drop_channel(subscription, i);
+        return;
+    }
+}
+
+void subscription_shorten(struct hub *hub, struct channel *channel)
+{
+    struct extension step = {hub, channel};
+    if (channel->patterns > 0)
+        pattern_tree_match(&hub->patterns, channel->name, shorten, &step);
+}
+
+/* All channels that exist and match, and all that will. */
+static void add_pattern(struct hub *hub, struct subscription *subscription, struct slice pattern)
+{
+    for (uint32_t i = 0; i < hub->channel_capacity; i++) {
+        struct channel *channel = hub->channels[i];
+        if (channel != NULL && pattern_matches(pattern, channel->name) &&
+            !has_channel(subscription, channel))
+            add_channel(hub, subscription, channel, true);
+    }
+    pattern_tree_add(&hub->patterns, pattern, subscription);
 }
 
 static uint32_t take_id(struct hub *hub)
@@ -107,45 +209,64 @@ struct subscription *hub_subscribe(struct hub *hub, const struct subscription_so
         found->references++;
         return found;
     }
-    uint32_t count = source->channel_count;
-    struct subscription *subscription =
-        memory_zero(1, sizeof *subscription + count * sizeof subscription->channels[0]);
+    struct subscription *subscription = memory_zero(1, sizeof *subscription);
     subscription->key = slice_of(memory_copy(key.data, key.length), key.length);
     buffer_deinit(&key);
     subscription->references = 1;
+    subscription->route = source->route;
     subscription->group = source->group;
     if (source->group != NULL)
         source->group->references++;
-    memcpy(subscription->channels, source->channels, count * sizeof(struct channel *));
-    subscription->definition = new_definition(hub, source, take_id(hub));
+    subscription->definition = new_definition(source, take_id(hub));
     hub->subscriptions[subscription->definition->id] = subscription;
     map_put(&hub->subscriptions_by_key, subscription->key, subscription);
     hub_tell(hub, &(struct change){.kind = CHANGE_SUBSCRIPTION_OPEN,
                                    .definition = subscription->definition});
+    for (uint32_t i = 0; i < source->channel_count; i++)
+        add_channel(hub, subscription, source->channels[i], false);
+    subscription->patterns = copy_texts(source->patterns, source->pattern_count);
+    subscription->pattern_count = source->pattern_count;
+    for (uint32_t i = 0; i < source->pattern_count; i++)
+        add_pattern(hub, subscription, subscription->patterns[i]);
     return subscription;
+}
+
+static void free_subscription(struct subscription *subscription)
+{
+    for (uint32_t i = 0; i < subscription->pattern_count; i++)
+        free((char *)subscription->patterns[i].data);
+    definition_unref(subscription->definition);
+    free(subscription->patterns);
+    free(subscription->channels);
+    free((char *)subscription->key.data);
+    free(subscription);
 }
 
 void hub_unsubscribe(struct hub *hub, struct subscription *subscription)
 {
     if (--subscription->references > 0)
         return;
-    struct definition *definition = subscription->definition;
-    hub_tell(hub, &(struct change){.kind = CHANGE_SUBSCRIPTION_CLOSE, .number = definition->id});
+    uint32_t id = subscription->definition->id;
+    hub_tell(hub, &(struct change){.kind = CHANGE_SUBSCRIPTION_CLOSE, .number = id});
     map_remove(&hub->subscriptions_by_key, subscription->key);
-    hub->subscriptions[definition->id] = NULL;
-    if (definition->id < hub->free_subscription_id)
-        hub->free_subscription_id = definition->id;
-    for (uint32_t i = 0; i < definition->channel_count; i++) {
-        struct channel *channel = subscription->channels[i];
-        if (definition->channels[i].slot >= 0)
-            channel_detach(channel, (uint32_t)definition->channels[i].slot);
-        channel->subscriptions--;
+    hub->subscriptions[id] = NULL;
+    if (id < hub->free_subscription_id)
+        hub->free_subscription_id = id;
+    for (uint32_t i = 0; i < subscription->pattern_count; i++)
+        pattern_tree_remove(&hub->patterns, subscription->patterns[i], subscription);
+    while (subscription->channel_count > 0) {
+        struct channel *channel = subscription->channels[subscription->channel_count - 1].channel;
+        drop_channel(subscription, subscription->channel_count - 1);
         hub_release(hub, channel);
     }
     group_unref(hub, subscription->group);
-    definition_unref(definition);
-    free((char *)subscription->key.data);
-    free(subscription);
+    free_subscription(subscription);
+}
+
+void hub_end_subscription(struct hub *hub, const struct subscription *subscription)
+{
+    hub_tell(hub, &(struct change){.kind = CHANGE_SUBSCRIPTION_END,
+                                   .number = subscription->definition->id});
 }
 
 struct subscription *hub_subscription(const struct hub *hub, uint32_t id)
@@ -156,11 +277,33 @@ struct subscription *hub_subscription(const struct hub *hub, uint32_t id)
 void hub_count_subscribers(struct hub *hub, const struct subscription *subscription, int change)
 {
     (void)hub;
-    for (uint32_t i = 0; i < subscription->definition->channel_count; i++)
-        subscription->channels[i]->subscribers += (uint32_t)change;
+    for (uint32_t i = 0; i < subscription->channel_count; i++)
+        subscription->channels[i].channel->subscribers += (uint32_t)change;
 }
 
 /* Judging what was published before a group came */
+
+/* Takes what the group made of the event; NULL for nothing. */
+static void set_judgement(struct hub *hub, struct channel *channel, uint32_t slot,
+                          uint32_t position, struct frame *made)
+{
+    const struct log_entry *entry = log_at(&channel->log, position);
+    struct change verdict = {.kind = CHANGE_VERDICT,
+                             .channel = channel->id,
+                             .number = slot * 2 + (made != NULL),
+                             .sequence = entry->sequence};
+    log_set_verdict(&channel->log, position, slot, made != NULL);
+    hub_tell(hub, &verdict);
+    if (made != NULL && made != entry->frame) {
+        log_set_variant(&channel->log, position, slot, made);
+        hub_tell(hub, &(struct change){.kind = CHANGE_VARIANT,
+                                       .channel = channel->id,
+                                       .number = slot,
+                                       .sequence = entry->sequence,
+                                       .frame = made});
+    }
+    frame_unref(made);
+}
 
 static void judge_channel(struct hub *hub, struct channel *channel, uint32_t slot,
                           uint64_t sequence)
@@ -175,23 +318,18 @@ static void judge_channel(struct hub *hub, struct channel *channel, uint32_t slo
             break;
         if (at->frame == NULL)
             continue;
-        bool verdict = hub->listener.judge(hub->listener.context, entry->group, at->frame);
-        log_set_verdict(&channel->log, i, slot, verdict);
-        hub_tell(hub, &(struct change){.kind = CHANGE_VERDICT,
-                                       .channel = channel->id,
-                                       .number = slot * 2 + verdict,
-                                       .sequence = at->sequence});
+        set_judgement(hub, channel, slot, i,
+                      hub->listener.judge(hub->listener.context, entry->group, channel, at->frame));
     }
     entry->judged_from = sequence;
 }
 
 void hub_judge(struct hub *hub, struct subscription *subscription, uint64_t sequence)
 {
-    const struct definition *definition = subscription->definition;
-    for (uint32_t i = 0; i < definition->channel_count; i++) {
-        if (definition->channels[i].slot >= 0)
-            judge_channel(hub, subscription->channels[i], (uint32_t)definition->channels[i].slot,
-                          sequence);
+    for (uint32_t i = 0; i < subscription->channel_count; i++) {
+        const struct subscription_channel *link = &subscription->channels[i];
+        if (link->slot >= 0)
+            judge_channel(hub, link->channel, (uint32_t)link->slot, sequence);
     }
 }
 
@@ -263,44 +401,36 @@ struct backward {
 
 static void backward_init(struct backward *walk, struct subscription *subscription)
 {
-    uint32_t count = subscription->definition->channel_count;
+    uint32_t count = subscription->channel_count;
     walk->subscription = subscription;
     walk->positions = memory_new((count + 1) * sizeof *walk->positions);
-    for (uint32_t i = 0; i < count; i++)
-        walk->positions[i] =
-            channel_keeps(subscription->channels[i]) ? subscription->channels[i]->log.count : 0;
-}
-
-static bool passes(const struct definition *definition, uint32_t index, const struct log *log,
-                   uint32_t position)
-{
-    int32_t slot = definition->channels[index].slot;
-    const struct frame *frame = log_at(log, position)->frame;
-    return frame != NULL && (slot < 0 || log_verdict(log, position, (uint32_t)slot)) &&
-           definition_wants(definition, frame);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct channel *channel = subscription->channels[i].channel;
+        walk->positions[i] = channel_keeps(channel) ? channel->log.count : 0;
+    }
 }
 
 /* The next older event that the subscription lets through, or NULL. */
 static struct frame *backward_next(struct backward *walk)
 {
-    const struct definition *definition = walk->subscription->definition;
+    const struct subscription *subscription = walk->subscription;
     for (;;) {
-        uint32_t newest = definition->channel_count;
+        uint32_t newest = subscription->channel_count;
         uint64_t sequence = 0;
-        for (uint32_t i = 0; i < definition->channel_count; i++) {
-            const struct log *log = &walk->subscription->channels[i]->log;
+        for (uint32_t i = 0; i < subscription->channel_count; i++) {
+            const struct log *log = &subscription->channels[i].channel->log;
             if (walk->positions[i] == 0 ||
                 log_at(log, walk->positions[i] - 1)->sequence <= sequence)
                 continue;
             newest = i;
             sequence = log_at(log, walk->positions[i] - 1)->sequence;
         }
-        if (newest == definition->channel_count)
+        if (newest == subscription->channel_count)
             return NULL;
-        const struct log *log = &walk->subscription->channels[newest]->log;
-        uint32_t position = --walk->positions[newest];
-        if (passes(definition, newest, log, position))
-            return log_at(log, position)->frame;
+        const struct subscription_channel *link = &subscription->channels[newest];
+        struct frame *frame = log_frame(&link->channel->log, --walk->positions[newest], link->slot);
+        if (frame != NULL && definition_wants(subscription->definition, frame))
+            return frame;
     }
 }
 
@@ -346,8 +476,8 @@ static bool parse_id(struct slice text, struct slice *epoch, uint64_t *sequence)
 static uint64_t find_own_id(struct subscription *subscription, struct slice id)
 {
     uint64_t sequence = 0;
-    for (uint32_t i = 0; i < subscription->definition->channel_count; i++) {
-        const struct log_entry *entry = log_find_id(&subscription->channels[i]->log, id);
+    for (uint32_t i = 0; i < subscription->channel_count; i++) {
+        const struct log_entry *entry = log_find_id(&subscription->channels[i].channel->log, id);
         if (entry != NULL && entry->sequence > sequence)
             sequence = entry->sequence;
     }
@@ -358,8 +488,8 @@ static uint64_t find_own_id(struct subscription *subscription, struct slice id)
  * history promise no resumption. */
 static bool has_evicted_after(const struct subscription *subscription, uint64_t sequence)
 {
-    for (uint32_t i = 0; i < subscription->definition->channel_count; i++) {
-        const struct channel *channel = subscription->channels[i];
+    for (uint32_t i = 0; i < subscription->channel_count; i++) {
+        const struct channel *channel = subscription->channels[i].channel;
         uint64_t evicted = channel->stored > 0 ? channel->stored_evicted : channel->log.evicted;
         if (channel_keeps(channel) && evicted > sequence)
             return true;
@@ -395,8 +525,8 @@ static void resolve_id(struct hub *hub, struct subscription *subscription, struc
 
 static bool is_deep(const struct subscription *subscription, uint64_t cursor)
 {
-    for (uint32_t i = 0; i < subscription->definition->channel_count; i++) {
-        const struct channel *channel = subscription->channels[i];
+    for (uint32_t i = 0; i < subscription->channel_count; i++) {
+        const struct channel *channel = subscription->channels[i].channel;
         if (channel->stored > 0 && channel->log.evicted > cursor &&
             channel->log.evicted > channel->stored_evicted)
             return true;
@@ -406,8 +536,8 @@ static bool is_deep(const struct subscription *subscription, uint64_t cursor)
 
 static bool any_keeps(const struct subscription *subscription)
 {
-    for (uint32_t i = 0; i < subscription->definition->channel_count; i++) {
-        if (channel_keeps(subscription->channels[i]))
+    for (uint32_t i = 0; i < subscription->channel_count; i++) {
+        if (channel_keeps(subscription->channels[i].channel))
             return true;
     }
     return false;
@@ -416,8 +546,8 @@ static bool any_keeps(const struct subscription *subscription)
 static uint64_t oldest_of(const struct subscription *subscription)
 {
     uint64_t oldest = 0;
-    for (uint32_t i = 0; i < subscription->definition->channel_count; i++) {
-        const struct log *log = &subscription->channels[i]->log;
+    for (uint32_t i = 0; i < subscription->channel_count; i++) {
+        const struct log *log = &subscription->channels[i].channel->log;
         if (log->count > 0 && (oldest == 0 || log_at(log, 0)->sequence < oldest))
             oldest = log_at(log, 0)->sequence;
     }

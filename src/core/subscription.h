@@ -17,6 +17,10 @@ struct hub;
 struct subscription_source {
     struct channel **channels; /* each once */
     uint32_t channel_count;
+    struct slice
+        *patterns; /* channels whose name matches one belong to it too, whenever they come */
+    uint32_t pattern_count;
+    uint32_t route; /* the route that it came by: streams of different routes may end apart */
     struct slice *names;
     uint32_t name_count;
     struct group *group; /* NULL without a filter */
@@ -24,13 +28,29 @@ struct subscription_source {
     bool chunked;        /* HTTP/1.1, not close-delimited */
 };
 
+struct subscription_channel {
+    struct channel *channel;
+    int32_t slot;    /* the filter group's slot in that channel; -1 without a filter */
+    bool by_pattern; /* the channel may go when nobody else uses it */
+};
+
 struct subscription {
     struct slice key; /* owned */
     uint32_t references;
+    uint32_t route;
     struct group *group;
     struct definition *definition;
-    struct channel *channels[]; /* in the definition's order */
+    struct subscription_channel *channels;
+    uint32_t channel_count;
+    uint32_t channel_capacity;
+    struct slice *patterns; /* owned */
+    uint32_t pattern_count;
 };
+
+/* A channel was opened: it joins the subscriptions whose pattern matches. */
+void subscription_extend(struct hub *hub, struct channel *channel);
+/* A channel goes: it leaves the subscriptions that have it by a pattern. */
+void subscription_shorten(struct hub *hub, struct channel *channel);
 
 /* Where a stream starts. */
 enum start_kind {

@@ -9,10 +9,12 @@
 #include "base/memory.h"
 #include "net/stream.h"
 
+/* Frames that are sent together, and where readers are who have not had them. */
 struct span {
-    struct frame *frames[SHARD_FRAMES];
+    struct frame **frames;
     uint32_t count;
     struct slice bytes;
+    uint64_t before;
 };
 
 static struct connection *connection_of(struct member member)
@@ -22,7 +24,7 @@ static struct connection *connection_of(struct member member)
 
 /* Sends the span to all in step. Backwards, since who falls behind or leaves is replaced by the
  * last member, who has had its turn. */
-static void broadcast(struct shard *shard, struct audience *audience, struct span *span)
+static void broadcast(struct shard *shard, struct audience *audience, const struct span *span)
 {
     struct slice bytes = span->bytes;
     for (uint32_t i = audience->member_count; i-- > 0;) {
@@ -33,7 +35,7 @@ static void broadcast(struct shard *shard, struct audience *audience, struct spa
             continue;
         if (sent >= 0 || errno == EAGAIN || errno == EINTR)
             stream_fall_behind(connection_of(member), span->frames, span->count,
-                               sent < 0 ? 0 : (size_t)sent, audience->cursor);
+                               sent < 0 ? 0 : (size_t)sent, span->before);
         else
             connection_close(connection_of(member));
     }
@@ -61,25 +63,36 @@ static uint32_t join(struct shard *shard, bool chunked, struct frame **frames, u
     return joined;
 }
 
+/* Sends the frames in as few pieces as the join buffer allows. */
+static void broadcast_all(struct shard *shard, struct audience *audience, struct frame **frames,
+                          uint32_t count, uint64_t before)
+{
+    while (count > 0) {
+        struct span span = {.frames = frames, .before = before};
+        /* Who falls behind with a piece reads the rest from the log. */
+        span.count = join(shard, audience->definition->chunked, frames, count, &span.bytes);
+        broadcast(shard, audience, &span);
+        before = frames[span.count - 1]->sequence;
+        frames += span.count;
+        count -= span.count;
+    }
+}
+
 void fanout_serve(struct shard *shard, struct audience *audience)
 {
+    struct frame *frames[SHARD_FRAMES];
     if (list_is_empty(&audience->dirty))
         return;
     list_remove(&audience->dirty);
-    bool chunked = audience->definition->chunked;
     while (audience->member_count > 0) {
-        struct span span;
-        uint64_t cursor = audience->cursor;
-        uint32_t count = audience_collect(audience, &cursor, span.frames, SHARD_FRAMES);
-        if (count == 0) {
-            audience->cursor = cursor;
+        uint64_t before = audience->cursor;
+        uint32_t count = audience_collect_news(audience, frames, SHARD_FRAMES);
+        if (count == 0)
             break;
-        }
-        span.count = join(shard, chunked, span.frames, count, &span.bytes);
-        broadcast(shard, audience, &span);
-        audience->cursor = span.count == count ? cursor : span.frames[span.count - 1]->sequence;
+        broadcast_all(shard, audience, frames, count, before);
         audience->sent_at = shard_now(shard);
     }
+    audience_forget_news(audience);
 }
 
 /* Those behind whose place is about to go are told now, while the log line can say what happened.
@@ -187,9 +200,10 @@ static void beat(struct shard *shard, struct deadline *deadline)
     uint64_t due = audience->sent_at + interval;
     if (due <= shard_now(shard)) {
         struct frame *heartbeat = shard->heartbeat;
-        struct span span = {.frames = {heartbeat},
+        struct span span = {.frames = &heartbeat,
                             .count = 1,
-                            .bytes = frame_wire(heartbeat, audience->definition->chunked)};
+                            .bytes = frame_wire(heartbeat, audience->definition->chunked),
+                            .before = audience->cursor};
         broadcast(shard, audience, &span);
         audience->sent_at = shard_now(shard);
         due = audience->sent_at + interval;
@@ -220,14 +234,29 @@ void fanout_closing(void *context, struct audience *audience)
     free(pulse);
 }
 
+/* They end when they have caught up. */
+static void end_behind(struct audience *audience)
+{
+    struct list *behind = &audience->behind;
+    for (struct list *node = behind->next; node != behind; node = node->next)
+        CONTAINER_OF(CONTAINER_OF(node, struct subscriber, behind), struct connection, subscriber)
+            ->ending = true;
+}
+
+void fanout_leaving(void *context, struct audience *audience)
+{
+    struct shard *shard = context;
+    fanout_serve(shard, audience);
+    for (uint32_t i = audience->member_count; i-- > 0;)
+        stream_end(connection_of(audience->members[i]), shard_retry());
+    end_behind(audience);
+}
+
 void fanout_ending(void *context, struct audience *audience)
 {
     struct shard *shard = context;
     fanout_serve(shard, audience);
     for (uint32_t i = audience->member_count; i-- > 0;)
         stream_end(connection_of(audience->members[i]), -1);
-    struct list *behind = &audience->behind;
-    for (struct list *node = behind->next; node != behind; node = node->next)
-        CONTAINER_OF(CONTAINER_OF(node, struct subscriber, behind), struct connection, subscriber)
-            ->ending = true;
+    end_behind(audience);
 }

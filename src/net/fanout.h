@@ -19,5 +19,6 @@ bool fanout_lagged(struct connection *connection, const struct replica_channel *
 void fanout_opened(void *context, struct audience *audience);
 void fanout_closing(void *context, struct audience *audience);
 void fanout_ending(void *context, struct audience *audience);
+void fanout_leaving(void *context, struct audience *audience);
 
 #endif

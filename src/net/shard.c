@@ -203,10 +203,15 @@ int shard_listen(struct shard *shard, const struct listener *listeners, unsigned
 
 /* Ending */
 
+int64_t shard_retry(void)
+{
+    return RETRY_MINIMUM + rand() % RETRY_SPREAD;
+}
+
 static void drain_connection(struct connection *connection)
 {
     if (connection->state == CONNECTION_STREAMING)
-        stream_end(connection, RETRY_MINIMUM + rand() % RETRY_SPREAD);
+        stream_end(connection, shard_retry());
     else if (http1_is_idle(connection))
         connection_close(connection);
 }
@@ -335,6 +340,7 @@ int shard_init(struct shard *shard, uint32_t index, uv_loop_t *loop,
     shard->replica.opened = fanout_opened;
     shard->replica.closing = fanout_closing;
     shard->replica.ending = fanout_ending;
+    shard->replica.leaving = fanout_leaving;
     heap_init(&shard->deadlines);
     uv_timer_init(loop, &shard->timer);
     uv_timer_init(loop, &shard->accept_pause);

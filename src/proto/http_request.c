@@ -1,6 +1,6 @@
-/* Reading one HTTP/1.x request. llhttp finds the structure; what it lets through and this file must
- * not (llhttp 8.1 accepts, for one, bare CR and LF as line ends) is caught by looking at every byte
- * that is not body: the "framing" bytes between the spans that llhttp reports as body. */
+/* Reading one HTTP/1.x request. llhttp finds the structure, http_framing.c looks at every byte that
+ * is not body, and here the headers that say how the message ends must agree. Of several faults the
+ * one in the earliest byte counts, so the answer does not depend on how the bytes were cut. */
 #include "proto/http_request.h"
 
 #include <ctype.h>
@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "proto/http_framing.h"
 
 enum { MAX_HEADERS = 128 };
 
@@ -67,55 +68,7 @@ struct slice http_request_find(const struct http_request *request, const char *n
     return slice_of(NULL, 0);
 }
 
-/* Framing */
-
-static bool is_token_byte(char byte)
-{
-    return byte > 0x20 && byte < 0x7f && strchr("\"(),/:;<=>?@[\\]{}", byte) == NULL;
-}
-
-/* Each CR must be followed by LF and each LF preceded by CR, a header line must not start with
- * white space (obs-fold, RFC 9112, 5.2), and single spaces part the request line. */
-static bool is_framing_fault(const struct http_parser *parser, char byte)
-{
-    char previous = parser->previous;
-    if ((byte == '\n') != (previous == '\r'))
-        return true;
-    if (previous == '\n' && (byte == ' ' || byte == '\t'))
-        return true;
-    return parser->line == LINE_REQUEST && byte == ' ' && previous == ' ';
-}
-
-/* Looks at framing bytes up to `end`. */
-static void scan_framing(struct http_parser *parser, const char *end)
-{
-    for (; parser->scanned < end; parser->scanned++) {
-        char byte = *parser->scanned;
-        if (is_framing_fault(parser, byte))
-            parser->error = ERROR_BAD_FRAMING;
-        if (parser->line == LINE_NONE && byte != '\r' && byte != '\n')
-            parser->line = LINE_REQUEST;
-        else if (parser->line == LINE_REQUEST && byte == '\n')
-            parser->line = LINE_HEADER;
-        parser->previous = byte;
-        parser->framing_bytes++;
-    }
-    if (parser->framing_bytes > parser->limits->head && parser->error == 0)
-        parser->error = ERROR_HEAD_TOO_LARGE;
-}
-
 /* Headers */
-
-/* Visible bytes, spaces, tabs and obs-text (RFC 9110, 5.5); llhttp leaves some controls in. */
-static bool is_field_value(struct slice value)
-{
-    for (size_t i = 0; i < value.length; i++) {
-        unsigned char byte = (unsigned char)value.data[i];
-        if ((byte < 0x20 && byte != '\t') || byte == 0x7f)
-            return false;
-    }
-    return true;
-}
 
 static bool is_host(struct slice host)
 {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "script/judge.h"
 #include "store/store.h"
 
 enum {
@@ -35,45 +36,61 @@ static struct slice key_of(const connection_id *connection)
 static unsigned stored_channels(const struct subscription *subscription, uint32_t *out)
 {
     unsigned count = 0;
-    for (uint32_t i = 0; i < subscription->definition->channel_count; i++) {
-        if (subscription->channels[i]->stored > 0)
-            out[count++] = subscription->channels[i]->stored;
+    for (uint32_t i = 0; i < subscription->channel_count; i++) {
+        if (subscription->channels[i].channel->stored > 0)
+            out[count++] = subscription->channels[i].channel->stored;
     }
     return count;
 }
 
-static bool wants(struct vm *vm, const struct subscription *subscription, const struct frame *frame)
+/* What the subscription's readers get of the frame: NULL, or a reference for the caller. */
+static struct frame *make(struct vm *vm, const struct subscription *subscription,
+                          const struct channel *channel, struct frame *frame)
 {
-    return definition_wants(subscription->definition, frame) &&
-           (subscription->group == NULL || vm_judge(vm, subscription->group, frame));
+    struct frame *made = subscription->group == NULL
+                             ? frame_ref(frame)
+                             : judge_frame(vm, subscription->group, channel, frame);
+    if (made == NULL || definition_wants(subscription->definition, made))
+        return made;
+    frame_unref(made);
+    return NULL;
 }
 
-static void add(struct page *page, struct frame *frame)
+/* Adds what readers get of the frame, which is borrowed. */
+static void add(struct page *page, const struct channel *channel, struct frame *frame)
 {
+    struct frame *made = make(page->vm, page->subscription, channel, frame);
+    if (made == NULL)
+        return;
     if (page->count == page->capacity) {
         page->capacity = page->capacity == 0 ? PAGE : page->capacity * 2;
         page->frames = memory_grow(page->frames, page->capacity * sizeof(struct frame *));
     }
-    page->frames[page->count++] = frame;
+    page->frames[page->count++] = made;
+}
+
+static const struct channel *find_stored(const struct subscription *subscription, uint32_t stored)
+{
+    uint32_t i = 0;
+    while (subscription->channels[i].channel->stored != stored)
+        i++;
+    return subscription->channels[i].channel;
 }
 
 static void on_event(void *context, uint32_t channel, struct frame *frame)
 {
     struct page *page = context;
-    (void)channel;
     page->last = frame->sequence;
-    if (wants(page->vm, page->subscription, frame))
-        add(page, frame);
-    else
-        frame_unref(frame);
+    add(page, find_stored(page->subscription, channel), frame);
+    frame_unref(frame);
 }
 
 /* Where memory has every event after: the cursor at which a reader may join. */
 static uint64_t memory_begins(const struct subscription *subscription)
 {
     uint64_t begins = 0;
-    for (uint32_t i = 0; i < subscription->definition->channel_count; i++) {
-        const struct channel *channel = subscription->channels[i];
+    for (uint32_t i = 0; i < subscription->channel_count; i++) {
+        const struct channel *channel = subscription->channels[i].channel;
         if (channel->stored > 0 && channel->log.evicted > begins)
             begins = channel->log.evicted;
     }
@@ -83,16 +100,15 @@ static uint64_t memory_begins(const struct subscription *subscription)
 static void add_from_memory(struct page *page, uint64_t after)
 {
     const struct subscription *subscription = page->subscription;
-    for (uint32_t i = 0; i < subscription->definition->channel_count; i++) {
-        const struct log *log = &subscription->channels[i]->log;
-        if (subscription->channels[i]->stored > 0)
+    for (uint32_t i = 0; i < subscription->channel_count; i++) {
+        const struct log *log = &subscription->channels[i].channel->log;
+        if (subscription->channels[i].channel->stored > 0)
             continue;
         for (uint32_t position = log_after(log, after); position < log->count; position++) {
             struct frame *frame = log_at(log, position)->frame;
             if (frame == NULL || frame->sequence > page->last)
                 continue;
-            if (wants(page->vm, subscription, frame))
-                add(page, frame_ref(frame));
+            add(page, subscription->channels[i].channel, frame);
         }
     }
 }
@@ -108,7 +124,7 @@ static int by_sequence(const void *a, const void *b)
 static void read_page(struct vm *vm, struct backlog *backlog, struct page *page)
 {
     struct subscription *subscription = backlog->subscription;
-    uint32_t count = subscription->definition->channel_count;
+    uint32_t count = subscription->channel_count;
     uint32_t *channels = memory_new((count + 1) * sizeof *channels);
     *page = (struct page){.vm = vm, .subscription = subscription, .last = backlog->cursor};
     int found = store_read(vm->store, channels, stored_channels(subscription, channels),
@@ -233,9 +249,9 @@ static void resolve(struct vm *vm, struct subscription *subscription, const stru
 void backlog_resolve(struct vm *vm, struct subscription *subscription, const struct start *start,
                      struct start_result *result)
 {
-    uint32_t total = subscription->definition->channel_count;
+    uint32_t total = subscription->channel_count;
     for (uint32_t i = 0; i < total && vm->store != NULL; i++) {
-        struct channel *channel = subscription->channels[i];
+        struct channel *channel = subscription->channels[i].channel;
         if (channel->stored > 0)
             channel->stored_evicted = store_evicted(vm->store, channel->stored);
     }

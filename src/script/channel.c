@@ -133,6 +133,8 @@ struct channel *channel_at(lua_State *L, int index)
 {
     if (luaL_testudata(L, index, "sse.channel") != NULL)
         return check_open(L, index);
+    if (lua_type(L, index) == LUA_TSTRING && pattern_is_pattern(check_name(L, index)))
+        call_raise(L, "'%s' is a pattern, and a channel is expected", lua_tostring(L, index));
     if (lua_type(L, index) != LUA_TSTRING)
         call_raise(L, "a channel or a channel's name is expected, got %s", luaL_typename(L, index));
     struct channel_options options = default_options(vm_of(L));
@@ -214,6 +216,13 @@ static int l_is_keyed(lua_State *L)
     return 1;
 }
 
+/* core.is_pattern(name) -> whether it means channels by a pattern */
+static int l_is_pattern(lua_State *L)
+{
+    lua_pushboolean(L, pattern_is_pattern(check_name(L, 1)));
+    return 1;
+}
+
 /* core.channels() -> list of { name =, subscribers =, length = } */
 static int l_channels(lua_State *L)
 {
@@ -246,6 +255,7 @@ void channel_open_module(lua_State *L)
                                          {"store", l_store},
                                          {"key_problem", publication_key_problem},
                                          {"is_keyed", l_is_keyed},
+                                         {"is_pattern", l_is_pattern},
                                          {NULL, NULL}};
     static const luaL_Reg methods[] = {{"publish", publication_publish},
                                        {"delete", publication_delete},

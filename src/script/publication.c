@@ -10,6 +10,7 @@
 #include "script/channel.h"
 #include "script/event.h"
 #include "script/idempotency.h"
+#include "script/judge.h"
 #include "script/task.h"
 
 enum {
@@ -43,68 +44,11 @@ static void unref(struct publication *publication)
     free(publication);
 }
 
-/* Verdicts */
-
-/* Pushes what filters see of an event that is about to be published. */
-static void push_filter_event(lua_State *L, int event_index)
-{
-    static const char *const names[] = {"event", "data", "id", "key", "meta"};
-    lua_createtable(L, 0, 5);
-    if (lua_type(L, event_index) == LUA_TSTRING) {
-        lua_pushvalue(L, event_index);
-        lua_setfield(L, -2, "data");
-        return;
-    }
-    for (int i = 0; i < 5; i++) {
-        lua_getfield(L, event_index, names[i]);
-        lua_setfield(L, -2, names[i]);
-    }
-}
-
-static bool ask(lua_State *L, const struct group *group, int event)
-{
-    struct vm *vm = vm_of(L);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, group->reference);
-    lua_pushvalue(L, event);
-    bool ok = call_function(vm, L, 1, 1) == CALL_DONE;
-    if (!ok)
-        vm_report(vm, "filter", lua_tostring(L, -1));
-    bool verdict = ok && lua_toboolean(L, -1);
-    lua_pop(L, 1);
-    return verdict;
-}
-
-/* Asks each filter group of the channel once: with the script's own event at the index, or, at
- * index 0, with what the frame says. The verdicts are of malloc, or NULL without groups. */
-static uint64_t *judge(lua_State *L, struct channel *channel, int index, const struct frame *frame)
-{
-    uint32_t words = channel_verdict_words(channel);
-    if (words == 0)
-        return NULL;
-    uint64_t *verdicts = memory_zero(words, sizeof *verdicts);
-    if (index != 0)
-        push_filter_event(L, index);
-    int event = lua_gettop(L);
-    for (uint32_t i = 0; i < channel->group_count && i / 64 < words; i++) {
-        const struct group *group = channel->groups[i].group;
-        if (group == NULL)
-            continue;
-        if (index != 0 ? ask(L, group, event) : vm_judge(vm_of(L), group, frame))
-            verdicts[i / 64] |= (uint64_t)1 << (i % 64);
-    }
-    if (index != 0)
-        lua_pop(L, 1);
-    return verdicts;
-}
-
 /* The way into the log */
 
 static void commit(struct vm *vm, struct channel *channel, struct frame *frame, int event_index)
 {
-    lua_State *L = vm_state(vm);
-    uint64_t *verdicts = judge(L, channel, event_index, frame);
-    hub_commit(vm->hub, channel, frame, verdicts);
-    free(verdicts);
+    judge_commit(vm_state(vm), channel, frame, event_index);
 }
 
 static void on_waiter_ended(void *context)

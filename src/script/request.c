@@ -222,7 +222,8 @@ static void read_channels(lua_State *L, int spec, struct plan *plan)
         if (name.data != NULL && pattern_is_pattern(name)) {
             patterns[plan->source.pattern_count++] = name;
         } else {
-            struct channel *channel = channel_at(L, -1);
+            lua_pushvalue(L, -1);
+            struct channel *channel = open_channel(L, &plan->source);
             if (!contains(&plan->source, channel))
                 channels[plan->source.channel_count++] = channel;
         }
@@ -345,6 +346,7 @@ static int l_subscribe(lua_State *L)
     plan.source.chunked = !request->http_1_0;
     /* What may raise comes before anything is acquired. */
     struct response *head = answer_build_stream(L, request, 3);
+    read_filter(L, 2, &plan);
     struct subscription *subscription = hub_subscribe(vm->hub, &plan.source);
     if (answer_is_head(request)) {
         hub_unsubscribe(vm->hub, subscription);

@@ -220,63 +220,6 @@ bool vm_run(struct vm *vm, const char *name, const char *code, size_t length)
     return ok;
 }
 
-/* Filters */
-
-/* Pushes the event as filters see it. */
-static void push_event(lua_State *L, const struct frame *frame)
-{
-    struct buffer data = {0};
-    frame_data(frame, &data);
-    lua_newtable(L);
-    if (frame->flags & FRAME_JSON)
-        vm_push_hook(L, HOOK_DECODE);
-    lua_pushlstring(L, data.data, data.length);
-    buffer_deinit(&data);
-    if (frame->flags & FRAME_JSON)
-        lua_call(L, 1, 1);
-    lua_setfield(L, -2, "data");
-    struct slice parts[] = {frame_part(frame, frame->name), frame_part(frame, frame->id),
-                            frame_part(frame, frame->key)};
-    static const char *const names[] = {"event", "id", "key"};
-    for (int i = 0; i < 3; i++) {
-        if (parts[i].length == 0)
-            continue;
-        lua_pushlstring(L, parts[i].data, parts[i].length);
-        lua_setfield(L, -2, names[i]);
-    }
-    if (frame->meta.length > 0) {
-        vm_push_hook(L, HOOK_DECODE);
-        lua_pushlstring(L, frame->bytes + frame->meta.offset, frame->meta.length);
-        lua_call(L, 1, 1);
-        lua_setfield(L, -2, "meta");
-    }
-}
-
-static int l_judge(lua_State *L)
-{
-    const struct frame *frame = lua_touserdata(L, 2);
-    lua_settop(L, 1);
-    push_event(L, frame);
-    lua_call(L, 1, 1);
-    return 1;
-}
-
-bool vm_judge(struct vm *vm, const struct group *group, const struct frame *frame)
-{
-    lua_State *L = vm_state(vm);
-    if (!lua_checkstack(L, 8))
-        return false;
-    lua_pushcfunction(L, l_judge);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, group->reference);
-    lua_pushlightuserdata(L, (void *)frame);
-    bool ok = call_function(vm, L, 2, 1) == CALL_DONE;
-    if (!ok)
-        vm_report(vm, "filter", lua_tostring(L, -1));
-    bool verdict = ok && lua_toboolean(L, -1);
-    lua_pop(L, 1);
-    return verdict;
-}
-
 void vm_forget(struct vm *vm, const struct group *group)
 {
     if (vm->L != NULL)

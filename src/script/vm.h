@@ -120,8 +120,7 @@ lua_State *vm_state(const struct vm *vm);
 /* Pushes the hook's function. */
 void vm_push_hook(lua_State *L, enum vm_hook hook);
 
-/* The verdict of a group's filter, and the release of its function: for the hub's listener. */
-bool vm_judge(struct vm *vm, const struct group *group, const struct frame *frame);
+/* Releases the function of a group's filter: for the hub's listener. */
 void vm_forget(struct vm *vm, const struct group *group);
 
 #endif
