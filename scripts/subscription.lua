@@ -3,7 +3,9 @@
 local core = require "sse.core"
 local filter = require "sse.filter"
 local options = require "sse.options"
+local pipe = require "sse.pipe"
 local resets = require "sse.resets"
+local stages = require "sse.stages"
 
 local M = {}
 
@@ -30,6 +32,13 @@ local function form_of_channel(value)
   return nil, 'must be true, "event" or "envelope"'
 end
 
+local function stage_rule(value)
+  if stages.is_stage(value) then
+    return value
+  end
+  return nil, 'must be a stage such as sse.throttle "1s"'
+end
+
 local RULES = {
   channels = { type = channel_list },
   events = { type = "table" },
@@ -41,6 +50,7 @@ local RULES = {
   first = { type = "table" },
   on_reset = { type = resets.rule },
   with_channel = { type = form_of_channel },
+  through = { type = stage_rule },
 }
 
 ---@class sse.Subscription
@@ -98,6 +108,11 @@ function M.new(given)
   end
   if #channels == 0 then
     options.raise 'sse.subscribe: no channels: write sse.subscribe { "news" } or { channels = { "news" } }'
+  end
+  if checked.through then
+    for index, channel in ipairs(channels) do
+      channels[index] = pipe.through(channel, checked.through)
+    end
   end
   local spec = {
     channels = channels,

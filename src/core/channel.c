@@ -21,6 +21,7 @@ void channel_free(struct channel *channel)
     free(channel->groups);
     free((char *)channel->name.data);
     free(channel->reset_name);
+    free(channel->observers);
     free(channel);
 }
 

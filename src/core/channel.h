@@ -58,6 +58,9 @@ struct channel {
     struct heap_node expiry;
     struct list by_size;
     uint64_t published;
+    int *observers; /* the script's functions that see its events, as of this generation */
+    uint32_t observer_count;
+    uint32_t observer_generation;
 };
 
 struct channel *channel_new(struct slice name, uint32_t id, const struct channel_options *options);

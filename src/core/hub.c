@@ -34,6 +34,7 @@ void hub_init(struct hub *hub, const struct hub_limits *limits, const struct hub
 {
     *hub = (struct hub){.limits = *limits, .listener = *listener};
     pattern_tree_init(&hub->patterns);
+    hub->observer_generation = 1;
     snprintf(hub->epoch, sizeof hub->epoch, "%s", epoch);
     for (int i = 0; i < HUB_SIZE_CLASSES; i++)
         list_init(&hub->by_size[i]);

@@ -71,6 +71,7 @@ struct hub {
     uint32_t subscription_capacity;
     uint32_t free_subscription_id;
     struct pattern_tree patterns; /* of subscriptions */
+    uint32_t observer_generation; /* changes when the script adds or stops an observer */
     struct map groups_by_key;
     size_t bytes;
     struct list by_size[HUB_SIZE_CLASSES]; /* channels, by the logarithm of their log's bytes */

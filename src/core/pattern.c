@@ -42,7 +42,12 @@ bool pattern_is_pattern(struct slice name)
     return false;
 }
 
-bool pattern_matches(struct slice pattern, struct slice name)
+static bool is_hidden(struct slice name)
+{
+    return name.length > 0 && name.data[0] == '|';
+}
+
+static bool matches(struct slice pattern, struct slice name)
 {
     if (pattern.data == NULL || name.data == NULL)
         return pattern.data == NULL && name.data == NULL;
@@ -51,9 +56,14 @@ bool pattern_matches(struct slice pattern, struct slice name)
     struct slice left = name;
     struct slice segment = next_segment(&left);
     if (!is_double_star(wanted))
-        return (is_star(wanted) || slice_equal(wanted, segment)) && pattern_matches(rest, left);
+        return (is_star(wanted) || slice_equal(wanted, segment)) && matches(rest, left);
     /* One segment is taken; the double star may take more. */
-    return pattern_matches(rest, left) || (left.data != NULL && pattern_matches(pattern, left));
+    return matches(rest, left) || (left.data != NULL && matches(pattern, left));
+}
+
+bool pattern_matches(struct slice pattern, struct slice name)
+{
+    return is_hidden(name) ? slice_equal(pattern, name) : matches(pattern, name);
 }
 
 static struct pattern_node *new_node(struct slice segment)
@@ -161,8 +171,20 @@ static void match(const struct pattern_node *node, struct slice name, pattern_ma
     }
 }
 
+static void match_exactly(const struct pattern_node *node, struct slice name,
+                          pattern_match_fn each, void *context)
+{
+    while (name.data != NULL && node != NULL)
+        node = map_get(&node->children, next_segment(&name));
+    for (uint32_t i = 0; node != NULL && i < node->value_count; i++)
+        each(context, node->values[i]);
+}
+
 void pattern_tree_match(const struct pattern_tree *tree, struct slice name, pattern_match_fn each,
                         void *context)
 {
-    match(tree->root, name, each, context);
+    if (is_hidden(name))
+        match_exactly(tree->root, name, each, context);
+    else
+        match(tree->root, name, each, context);
 }

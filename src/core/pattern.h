@@ -8,7 +8,8 @@
 #include "base/slice.h"
 
 /* Patterns of channels' names. A name has segments between dots; in a pattern the segment "*"
- * stands for any one segment, and "**" for one or more: "stock.*", "site.**", "*.status". */
+ * stands for any one segment, and "**" for one or more: "stock.*", "site.**", "*.status". Names that begin with
+ * "|" are the router's own: no star matches any part of them. */
 
 /* True when the name has a segment "*" or "**". */
 bool pattern_is_pattern(struct slice name);

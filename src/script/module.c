@@ -43,6 +43,15 @@ static int l_now(lua_State *L)
     return 1;
 }
 
+/* core.monotonic() -> seconds of a clock that is never set */
+static int l_monotonic(lua_State *L)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    lua_pushnumber(L, (double)now.tv_sec + (double)now.tv_nsec / 1e9);
+    return 1;
+}
+
 /* core.equal(a, b): compares in a time that depends on the length of b alone, so that a caller who
  * tries secrets learns nothing from how long an answer took. */
 static int l_equal(lua_State *L)
@@ -219,6 +228,7 @@ static int l_open(lua_State *L)
         {"hooks", l_hooks},
         {"log", l_log},
         {"now", l_now},
+        {"monotonic", l_monotonic},
         {"equal", l_equal},
         {"listen", l_listen},
         {"decode_uri", l_decode_uri},
@@ -238,6 +248,7 @@ static int l_open(lua_State *L)
     stream_open_module(L);
     timer_open_module(L);
     file_open_module(L);
+    observer_open_module(L);
     return 1;
 }
 

@@ -13,5 +13,6 @@ void request_open_module(lua_State *L);
 void stream_open_module(lua_State *L);
 void timer_open_module(lua_State *L);
 void file_open_module(lua_State *L);
+void observer_open_module(lua_State *L);
 
 #endif

@@ -11,6 +11,7 @@
 #include "script/event.h"
 #include "script/idempotency.h"
 #include "script/judge.h"
+#include "script/observer.h"
 #include "script/task.h"
 
 enum {
@@ -49,6 +50,7 @@ static void unref(struct publication *publication)
 static void commit(struct vm *vm, struct channel *channel, struct frame *frame, int event_index)
 {
     judge_commit(vm_state(vm), channel, frame, event_index);
+    observer_notify(vm_state(vm), channel, frame);
 }
 
 static void on_waiter_ended(void *context)
@@ -257,10 +259,20 @@ static void abandon(void *context)
     unref(publication);
 }
 
-/* Waits for the decision; where nothing can wait, the thread does. */
+/* The answer where nothing can wait, in pipes and filters: the event goes its way. */
+static int push_accepted(lua_State *L, const struct publication *publication, bool duplicate)
+{
+    char id[300];
+    format_id(vm_of(L), publication->frame, id, sizeof id);
+    return push_answer(L, id, publication->channel->subscribers, false, duplicate);
+}
+
+/* Waits for the decision. While the script is loaded nothing else goes on, so the thread waits. */
 static int wait_for(lua_State *L, struct publication *publication, bool duplicate)
 {
     struct task *task = task_of(L);
+    if (task == NULL && !vm_of(L)->loading)
+        return push_accepted(L, publication, duplicate);
     publication->references++;
     lua_KContext context = (lua_KContext)publication | (duplicate ? 1 : 0);
     if (task == NULL) {

@@ -98,7 +98,7 @@ struct task *task_start(struct vm *vm, lua_State *L, int arguments, const char *
 struct task *task_of(lua_State *L)
 {
     struct task *task = vm_of(L)->current;
-    return task != NULL && task->L == L ? task : NULL;
+    return task != NULL && task->L == L && lua_isyieldable(L) ? task : NULL;
 }
 
 struct task *task_require(lua_State *L, const char *what)

@@ -11,6 +11,7 @@
 #include "script/call.h"
 #include "script/library.h"
 #include "script/module.h"
+#include "script/observer.h"
 #include "script/publication.h"
 #include "script/stream.h"
 #include "script/task.h"
@@ -129,6 +130,8 @@ int vm_open(struct vm *vm, uv_loop_t *loop, struct hub *hub, const struct vm_hos
     list_init(&vm->tasks);
     list_init(&vm->idle_tasks);
     list_init(&vm->timers);
+    list_init(&vm->observers);
+    pattern_tree_init(&vm->observer_tree);
     list_init(&vm->addresses);
     list_init(&vm->publications);
     idempotency_init(&vm->idempotency);
@@ -167,6 +170,7 @@ void vm_close(struct vm *vm)
     task_end_all(vm);
     timer_stop_all(vm);
     stream_forget_all(vm);
+    observer_stop_all(vm);
     backlog_forget_all(vm);
     publication_close(vm);
     idempotency_deinit(&vm->idempotency);
@@ -175,6 +179,7 @@ void vm_close(struct vm *vm)
         lua_close(vm->L);
     vm->L = NULL;
     map_deinit(&vm->streams);
+    pattern_tree_deinit(&vm->observer_tree);
     budget_deinit(&vm->budget);
     free(vm->folder);
 }

@@ -67,6 +67,9 @@ struct vm {
     struct list idle_tasks;
     unsigned idle_task_count;
     struct list timers;
+    struct list observers;
+    struct pattern_tree observer_tree;
+    unsigned observer_depth;
     struct map streams;    /* sse.stream's, by connection */
     struct map backlogs;   /* subscribers that read from the store, by connection */
     struct store *store;   /* of sse.store; NULL when logs are in memory alone */
