@@ -183,7 +183,7 @@ static void tell_channel(struct hub *hub, const struct channel *channel)
         channel->reset_name == NULL ? NULL : frame_of_text(slice_text(channel->reset_name), 0);
     hub_tell(hub, &(struct change){.kind = CHANGE_CHANNEL_OPEN,
                                    .channel = channel->id,
-                                   .number = channel->options.on_lag,
+                                   .number = channel->options.on_lag * 2 + channel_keeps(channel),
                                    .frame = name});
     frame_unref(name);
 }

@@ -47,7 +47,8 @@ static void open_channel(struct replica *replica, const struct change *change)
         *slot = channel;
     }
     struct replica_channel *channel = *slot;
-    channel->on_lag = (enum lag_policy)change->number;
+    channel->on_lag = (enum lag_policy)(change->number / 2);
+    channel->keeps = change->number % 2;
     frame_unref(channel->reset_name);
     channel->reset_name = change->frame == NULL ? NULL : frame_ref(change->frame);
 }
@@ -97,6 +98,7 @@ static void evict(struct replica *replica, const struct change *change)
 {
     struct replica_channel *channel = replica->channels[change->channel];
     channel->evict_to = change->sequence;
+    channel->evicted_at = ++replica->evictions;
     if (list_is_empty(&channel->evicting))
         list_append(&replica->evicting, &channel->evicting);
 }
@@ -306,8 +308,11 @@ void replica_deinit(struct replica *replica)
 
 void audience_add(struct audience *audience, struct subscriber *subscriber, uint64_t cursor)
 {
-    *subscriber =
-        (struct subscriber){.audience = audience, .index = SUBSCRIBER_BEHIND, .cursor = cursor};
+    *subscriber = (struct subscriber){.audience = audience,
+                                      .index = SUBSCRIBER_BEHIND,
+                                      .cursor = cursor,
+                                      .joined = audience->replica->sequence,
+                                      .evictions = audience->replica->evictions};
     list_append(&audience->behind, &subscriber->behind);
 }
 
@@ -363,58 +368,77 @@ void audience_fall_behind(struct subscriber *subscriber, uint64_t cursor)
 
 /* Reading */
 
-static struct frame *wanted(const struct audience *audience, const struct audience_channel *source,
-                            uint32_t position)
+/* What is read: some of an audience's channels, all when `which` is NULL. */
+struct selection {
+    const struct audience *audience;
+    const uint32_t *which;
+    uint32_t count;
+    uint64_t joined;
+};
+
+static const struct audience_channel *selected(const struct selection *selection, uint32_t index)
 {
-    struct frame *frame = log_frame(&source->channel->log, position, source->slot);
-    return frame != NULL && definition_wants(audience->definition, frame) ? frame : NULL;
+    const uint32_t *which = selection->which;
+    return &selection->audience->channels[which == NULL ? index : which[index]];
 }
 
-static uint32_t collect_one(const struct audience *audience, const struct audience_channel *source,
-                            uint64_t *cursor, struct frame **frames, uint32_t max)
+/* The position of the first entry after the cursor that the reader may have. */
+static uint32_t first_after(const struct selection *selection, uint32_t index, uint64_t cursor)
 {
-    const struct log *log = &source->channel->log;
+    const struct replica_channel *channel = selected(selection, index)->channel;
+    bool is_late = !channel->keeps && selection->joined > cursor;
+    return log_after(&channel->log, is_late ? selection->joined : cursor);
+}
+
+static struct frame *wanted(const struct selection *selection, uint32_t index, uint32_t position)
+{
+    const struct audience_channel *source = selected(selection, index);
+    struct frame *frame = log_frame(&source->channel->log, position, source->slot);
+    return frame != NULL && definition_wants(selection->audience->definition, frame) ? frame : NULL;
+}
+
+static uint32_t collect_one(const struct selection *selection, uint64_t *cursor,
+                            struct frame **frames, uint32_t max)
+{
+    const struct log *log = &selected(selection, 0)->channel->log;
     uint32_t found = 0;
-    uint32_t position = log_after(log, *cursor);
+    uint32_t position = first_after(selection, 0, *cursor);
     for (; position < log->count && found < max; position++) {
-        struct frame *frame = wanted(audience, source, position);
+        struct frame *frame = wanted(selection, 0, position);
         if (frame != NULL)
             frames[found++] = frame;
         *cursor = log_at(log, position)->sequence;
     }
     if (position == log->count)
-        *cursor = audience->replica->sequence;
+        *cursor = selection->audience->replica->sequence;
     return found;
 }
 
-/* A merge of the logs of some of the audience's channels by sequence; of all when `which` is NULL.
- */
-static uint32_t collect_merged(const struct audience *audience, const uint32_t *which,
-                               uint32_t count, uint64_t *cursor, struct frame **frames,
-                               uint32_t max)
+/* A merge of the channels' logs by sequence. */
+static uint32_t collect_merged(const struct selection *selection, uint64_t *cursor,
+                               struct frame **frames, uint32_t max)
 {
     uint32_t found = 0;
     uint32_t local[64];
+    uint32_t count = selection->count;
     uint32_t *positions = count <= 64 ? local : memory_new(count * sizeof *positions);
     for (uint32_t i = 0; i < count; i++)
-        positions[i] =
-            log_after(&audience->channels[which == NULL ? i : which[i]].channel->log, *cursor);
+        positions[i] = first_after(selection, i, *cursor);
     while (found < max) {
         uint32_t next = count;
         uint64_t lowest = UINT64_MAX;
         for (uint32_t i = 0; i < count; i++) {
-            const struct log *log = &audience->channels[which == NULL ? i : which[i]].channel->log;
+            const struct log *log = &selected(selection, i)->channel->log;
             if (positions[i] < log->count && log_at(log, positions[i])->sequence < lowest) {
                 next = i;
                 lowest = log_at(log, positions[i])->sequence;
             }
         }
         if (next == count) {
-            *cursor = audience->replica->sequence;
+            *cursor = selection->audience->replica->sequence;
             break;
         }
-        struct frame *frame = wanted(
-            audience, &audience->channels[which == NULL ? next : which[next]], positions[next]);
+        struct frame *frame = wanted(selection, next, positions[next]);
         if (frame != NULL)
             frames[found++] = frame;
         positions[next]++;
@@ -425,25 +449,27 @@ static uint32_t collect_merged(const struct audience *audience, const uint32_t *
     return found;
 }
 
-uint32_t audience_collect(const struct audience *audience, uint64_t *cursor, struct frame **frames,
-                          uint32_t max)
+static uint32_t collect(const struct selection *selection, uint64_t *cursor, struct frame **frames,
+                        uint32_t max)
 {
+    return selection->count == 1 ? collect_one(selection, cursor, frames, max)
+                                 : collect_merged(selection, cursor, frames, max);
+}
+
+uint32_t subscriber_collect(const struct subscriber *subscriber, uint64_t *cursor,
+                            struct frame **frames, uint32_t max)
+{
+    const struct audience *audience = subscriber->audience;
     if (*cursor >= audience->replica->sequence)
         return 0;
-    if (audience->channel_count == 1)
-        return collect_one(audience, &audience->channels[0], cursor, frames, max);
-    return collect_merged(audience, NULL, audience->channel_count, cursor, frames, max);
+    struct selection all = {audience, NULL, audience->channel_count, subscriber->joined};
+    return collect(&all, cursor, frames, max);
 }
 
 uint32_t audience_collect_news(struct audience *audience, struct frame **frames, uint32_t max)
 {
-    uint32_t found = 0;
-    if (audience->news_count == 1)
-        found = collect_one(audience, &audience->channels[audience->news[0]], &audience->cursor,
-                            frames, max);
-    else
-        found = collect_merged(audience, audience->news, audience->news_count, &audience->cursor,
-                               frames, max);
+    struct selection news = {audience, audience->news, audience->news_count, 0};
+    uint32_t found = collect(&news, &audience->cursor, frames, max);
     if (audience->cursor >= audience->replica->sequence)
         audience_forget_news(audience);
     return found;
@@ -457,11 +483,13 @@ void audience_forget_news(struct audience *audience)
     audience->cursor = audience->replica->sequence;
 }
 
-const struct replica_channel *audience_lag(const struct audience *audience, uint64_t cursor)
+const struct replica_channel *subscriber_lag(const struct subscriber *subscriber)
 {
+    const struct audience *audience = subscriber->audience;
+    uint64_t cursor = subscriber_position(subscriber);
     for (uint32_t i = 0; i < audience->channel_count; i++) {
         const struct replica_channel *channel = audience->channels[i].channel;
-        if (channel->log.evicted > cursor)
+        if (channel->log.evicted > cursor && channel->evicted_at > subscriber->evictions)
             return channel;
     }
     return NULL;

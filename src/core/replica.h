@@ -63,6 +63,8 @@ struct subscriber {
     uint32_t index;        /* in audience.members, or SUBSCRIBER_BEHIND */
     uint32_t written;      /* bytes of `partial` that are sent */
     uint64_t cursor;       /* while behind */
+    uint64_t joined;       /* the replica's sequence when it came */
+    uint64_t evictions;    /* the replica's count of them when it came: those before are no lag */
     struct frame *partial; /* a frame that the socket took in part; holds a reference */
     struct list behind;
 };
@@ -70,9 +72,11 @@ struct subscriber {
 struct replica_channel {
     uint32_t id;
     enum lag_policy on_lag;
+    bool keeps;               /* history; else nobody gets what was published before it joined */
     struct frame *reset_name; /* its payload; NULL for the usual one */
     struct log log;
-    uint64_t evict_to; /* an eviction that waits for the next replica_settle */
+    uint64_t evict_to;   /* an eviction that waits for the next replica_settle */
+    uint64_t evicted_at; /* the replica's count of evictions at the last one */
     struct list evicting;
     struct log_variant *variants; /* of the event that comes next */
     struct channel_audience {
@@ -90,7 +94,8 @@ struct replica {
     uint32_t channel_capacity;
     struct audience **audiences; /* by the subscription's id */
     uint32_t audience_capacity;
-    uint64_t sequence;   /* the last one applied */
+    uint64_t sequence; /* the last one applied */
+    uint64_t evictions;
     struct frame *epoch; /* its payload; NULL until the hub has told it */
     struct list dirty;
     struct list evicting;
@@ -112,7 +117,7 @@ void replica_settle(struct replica *replica);
 
 struct audience *replica_audience(const struct replica *replica, uint32_t subscription);
 
-/* Joins behind, at the cursor. */
+/* Joins behind, at the cursor. What logs have lost by then it knows to be gone. */
 void audience_add(struct audience *audience, struct subscriber *subscriber, uint64_t cursor);
 /* Leaves, wherever it stands. Does nothing for one that is nowhere. */
 void audience_remove(struct subscriber *subscriber);
@@ -124,17 +129,14 @@ void audience_fall_behind(struct subscriber *subscriber, uint64_t cursor);
 /* Collects the next frames after *cursor that the subscription lets through, at most `max`, and
  * moves the cursor behind the last of them, or to the replica's sequence when there are no more.
  * The frames are borrowed until the next replica_apply or replica_settle. */
-uint32_t audience_collect(const struct audience *audience, uint64_t *cursor, struct frame **frames,
-                          uint32_t max);
+uint32_t subscriber_collect(const struct subscriber *subscriber, uint64_t *cursor,
+                            struct frame **frames, uint32_t max);
 
 /* The same for those in step: after audience->cursor, which moves. When there are no more, the list
  * of news is empty. */
 uint32_t audience_collect_news(struct audience *audience, struct frame **frames, uint32_t max);
 /* Nobody in step misses any: moves the cursor to the end. */
 void audience_forget_news(struct audience *audience);
-
-/* The channel whose log no longer has what a reader at the cursor needs next, or NULL. */
-const struct replica_channel *audience_lag(const struct audience *audience, uint64_t cursor);
 
 /* The sequence after which the subscriber's next unsent event stands. */
 static inline uint64_t subscriber_position(const struct subscriber *subscriber)
@@ -143,6 +145,9 @@ static inline uint64_t subscriber_position(const struct subscriber *subscriber)
     return partial != NULL && partial->sequence > subscriber->cursor ? partial->sequence
                                                                      : subscriber->cursor;
 }
+
+/* The channel whose log lost what the subscriber needs next, after it had joined; or NULL. */
+const struct replica_channel *subscriber_lag(const struct subscriber *subscriber);
 
 static inline bool subscriber_is_in_step(const struct subscriber *subscriber)
 {

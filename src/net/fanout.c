@@ -106,10 +106,10 @@ static void check_behind(struct audience *audience)
         struct subscriber *subscriber = CONTAINER_OF(waiting.next, struct subscriber, behind);
         list_remove(&subscriber->behind);
         list_append(&audience->behind, &subscriber->behind);
-        uint64_t cursor = subscriber_position(subscriber);
-        const struct replica_channel *channel = audience_lag(audience, cursor);
+        const struct replica_channel *channel = subscriber_lag(subscriber);
         if (channel != NULL && channel->on_lag == LAG_DISCONNECT)
-            fanout_lagged(CONTAINER_OF(subscriber, struct connection, subscriber), channel, cursor);
+            fanout_lagged(CONTAINER_OF(subscriber, struct connection, subscriber), channel,
+                          subscriber_position(subscriber));
     }
 }
 

@@ -57,10 +57,9 @@ static void gather(struct connection *connection, struct gather *out, uint32_t m
         out->frames[first++] = subscriber->partial;
     uint32_t room = max - first;
     out->count =
-        first +
-        (connection->own != NULL
-             ? collect_own(connection->own, &out->cursor, out->frames + first, room)
-             : audience_collect(subscriber->audience, &out->cursor, out->frames + first, room));
+        first + (connection->own != NULL
+                     ? collect_own(connection->own, &out->cursor, out->frames + first, room)
+                     : subscriber_collect(subscriber, &out->cursor, out->frames + first, room));
     out->bytes = 0;
     for (uint32_t i = 0; i < out->count; i++) {
         struct slice wire = frame_wire(out->frames[i], connection->chunked);
@@ -141,12 +140,11 @@ static bool is_lost(struct connection *connection, bool *only_partial)
     *only_partial = false;
     if (subscriber->audience == NULL)
         return false;
-    uint64_t cursor = subscriber_position(subscriber);
-    const struct replica_channel *channel = audience_lag(subscriber->audience, cursor);
+    const struct replica_channel *channel = subscriber_lag(subscriber);
     if (channel == NULL)
         return false;
     *only_partial = channel->on_lag == LAG_SKIP && subscriber->partial != NULL;
-    return !*only_partial && fanout_lagged(connection, channel, cursor);
+    return !*only_partial && fanout_lagged(connection, channel, subscriber_position(subscriber));
 }
 
 void stream_pump(struct connection *connection)
