@@ -138,7 +138,8 @@ static void read_pipelined(struct connection *connection)
 {
     struct http1 *http1 = connection->http1;
     size_t used = read_request(connection, buffer_slice(&http1->input));
-    if (connection->state != CONNECTION_CLOSED)
+    /* A refusal ends the connection, and http1 with it. */
+    if (connection->http1 != NULL)
         buffer_consume(&http1->input, used);
 }
 
@@ -174,7 +175,8 @@ void http1_timeout(struct connection *connection)
 bool http1_is_idle(const struct connection *connection)
 {
     return connection->state == CONNECTION_READING &&
-           (connection->http1 == NULL || connection->http1->parser == NULL);
+           (connection->http1 == NULL || connection->http1->parser == NULL ||
+            !http_parser_has_begun(connection->http1->parser));
 }
 
 bool http1_is_full(const struct connection *connection)

@@ -7,11 +7,12 @@
 #include "base/slice.h"
 
 /* The lines of a request: all of its bytes that are not body. A parser forgives (llhttp 8.1, for
- * one, takes any two bytes behind a chunk for its CRLF, and white space before a colon), and what one
- * server forgives another reads differently: so each line is held to the grammar of RFC 9112 here.
+ * one, takes any two bytes behind a chunk for its CRLF, and white space before a colon), and what
+ * one server forgives another reads differently: so each line is held to the grammar of RFC 9112
+ * here.
  *
- *   REQUEST --> FIELD ... --empty line--> END, or, if chunked: SIZE --> (body) --> DATA_END --> SIZE
- *                 ^                                              |
+ *   REQUEST --> FIELD ... --empty line--> END, or, if chunked: SIZE --> (body) --> DATA_END -->
+ * SIZE ^                                              |
  *                 +------------- trailers -----------------------+ size 0
  */
 struct http_framing {

@@ -17,12 +17,11 @@ struct http_parser {
     llhttp_t llhttp; /* its `data` is the http_parser */
     const struct http_limits *limits;
     struct http_request *request;
-    const char *scanned;  /* during feed: framing bytes before this were looked at */
-    size_t framing_bytes; /* since the start, or since the last body bytes */
-    int error;
-    char previous;                                      /* the last framing byte */
-    enum { LINE_NONE, LINE_REQUEST, LINE_HEADER } line; /* of the last framing byte */
-    bool in_value; /* llhttp reports the value of the last header */
+    struct http_framing framing;
+    const char *scanned; /* during feed: `framing` has seen what is before this, body apart */
+    int fault;           /* what `framing` found */
+    int error;           /* what a callback found */
+    bool in_value;       /* llhttp reports the value of the last header */
     bool head_complete;
     bool complete;
 };
@@ -70,16 +69,6 @@ struct slice http_request_find(const struct http_request *request, const char *n
 
 /* Headers */
 
-static bool is_host(struct slice host)
-{
-    for (size_t i = 0; i < host.length; i++) {
-        unsigned char byte = (unsigned char)host.data[i];
-        if (!isalnum(byte) && strchr("-._~:[]!$&'()*+,;=%", byte) == NULL)
-            return false;
-    }
-    return true;
-}
-
 static bool is_digits(struct slice text)
 {
     for (size_t i = 0; i < text.length; i++) {
@@ -87,6 +76,27 @@ static bool is_digits(struct slice text)
             return false;
     }
     return text.length > 0;
+}
+
+static size_t skip_bytes(struct slice text, size_t i, const char *allowed)
+{
+    while (i < text.length && (isalnum((unsigned char)text.data[i]) ||
+                               (text.data[i] != '\0' && strchr(allowed, text.data[i]) != NULL)))
+        i++;
+    return i;
+}
+
+/* A name or an address in brackets, then perhaps a port (RFC 9110, 7.2). */
+static bool is_host(struct slice host)
+{
+    bool bracket = host.length > 0 && host.data[0] == '[';
+    size_t i = bracket ? skip_bytes(host, 1, ":.%-_~") : skip_bytes(host, 0, "-._~!$&'()*+;=%");
+    if (bracket && (i == host.length || host.data[i++] != ']'))
+        return false;
+    if (i == 0 || i == host.length)
+        return i > 0;
+    struct slice port = slice_of(host.data + i + 1, host.length - i - 1);
+    return host.data[i] == ':' && (port.length == 0 || is_digits(port));
 }
 
 struct head_facts {
@@ -100,8 +110,6 @@ static int check_header(struct http_request *request, size_t index, struct head_
 {
     struct slice name = http_request_name(request, index);
     struct slice value = http_request_value(request, index);
-    if (name.length == 0 || !is_field_value(value))
-        return ERROR_BAD_FRAMING;
     if (slice_equal(name, slice_text("host"))) {
         facts->hosts++;
         return is_host(value) ? 0 : ERROR_BAD_REQUEST;
@@ -126,6 +134,10 @@ static int check_head(const struct http_parser *parser)
 {
     struct http_request *request = parser->request;
     struct head_facts facts = {0};
+    if (request->header_count > MAX_HEADERS)
+        return ERROR_HEAD_TOO_LARGE;
+    if (request->method == HTTP_CONNECT)
+        return ERROR_METHOD;
     for (size_t i = 0; i < request->header_count; i++) {
         int error = check_header(request, i, &facts);
         if (error != 0)
@@ -144,7 +156,9 @@ static int check_head(const struct http_parser *parser)
     return 0;
 }
 
-/* llhttp's callbacks. A non-zero result makes llhttp_execute return; `error` says why. */
+/* llhttp's callbacks. A non-zero result makes llhttp_execute return; `error` says why. Those that
+ * fail are such that llhttp names their byte, so that an earlier fault of the framing goes first.
+ */
 
 static struct http_parser *parser_of(llhttp_t *llhttp)
 {
@@ -163,6 +177,13 @@ static int on_url(llhttp_t *llhttp, const char *at, size_t length)
     struct http_request *request = parser_of(llhttp)->request;
     buffer_append(&request->text, at, length);
     request->target_length += (uint32_t)length;
+    return 0;
+}
+
+static int on_version_complete(llhttp_t *llhttp)
+{
+    if (llhttp->http_major != 1 || llhttp->http_minor > 1)
+        return fail(parser_of(llhttp), ERROR_VERSION);
     return 0;
 }
 
@@ -187,17 +208,12 @@ static int on_header_field(llhttp_t *llhttp, const char *at, size_t length)
     if (parser->head_complete)
         return 0;
     if (request->header_count == 0 || parser->in_value) {
-        if (request->header_count == MAX_HEADERS)
-            return fail(parser, ERROR_HEAD_TOO_LARGE);
         add_header(request);
         parser->in_value = false;
     }
     char *end = buffer_reserve(&request->text, length);
-    for (size_t i = 0; i < length; i++) {
-        if (!is_token_byte(at[i]))
-            return fail(parser, ERROR_BAD_FRAMING);
+    for (size_t i = 0; i < length; i++)
         end[i] = (char)tolower((unsigned char)at[i]);
-    }
     request->text.length += length;
     request->headers[request->header_count - 1].name_length += (uint32_t)length;
     return 0;
@@ -242,28 +258,33 @@ static int on_headers_complete(llhttp_t *llhttp)
     request->method = llhttp->method;
     request->http_1_0 = llhttp->http_major == 1 && llhttp->http_minor == 0;
     parser->head_complete = true;
-    if (llhttp->http_major != 1 || llhttp->http_minor > 1)
-        return fail(parser, ERROR_VERSION);
     int error = check_head(parser);
     if (error != 0)
         return fail(parser, error);
+    parser->framing.chunked = (llhttp->flags & F_CHUNKED) != 0;
     /* No protocol is switched to: an Upgrade header is ignored (RFC 9110, 7.8). */
     llhttp->upgrade = 0;
-    bool has_body = (llhttp->flags & F_CHUNKED) != 0 || llhttp->content_length > 0;
+    bool has_body = parser->framing.chunked || llhttp->content_length > 0;
     bool waits = request->expects_continue && has_body && !request->http_1_0;
     return waits ? HPE_PAUSED : 0;
+}
+
+/* Looks at what stands before `end`. */
+static void scan(struct http_parser *parser, const char *end)
+{
+    if (parser->scanned >= end || parser->fault != 0)
+        return;
+    struct slice bytes = slice_of(parser->scanned, (size_t)(end - parser->scanned));
+    parser->fault = http_framing_scan(&parser->framing, bytes, parser->limits->head);
+    parser->scanned = end;
 }
 
 static int on_body(llhttp_t *llhttp, const char *at, size_t length)
 {
     struct http_parser *parser = parser_of(llhttp);
-    scan_framing(parser, at);
+    scan(parser, at);
+    http_framing_skip_body(&parser->framing);
     parser->scanned = at + length;
-    /* Many small chunks have much framing between them; only what stands between two of them
-     * counts. */
-    parser->framing_bytes = 1;
-    if (parser->request->body.length + length > parser->limits->body)
-        return fail(parser, ERROR_BODY_TOO_LARGE);
     buffer_append(&parser->request->body, at, length);
     return 0;
 }
@@ -272,7 +293,7 @@ static int on_body(llhttp_t *llhttp, const char *at, size_t length)
 static int on_chunk_header(llhttp_t *llhttp)
 {
     struct http_parser *parser = parser_of(llhttp);
-    if (llhttp->content_length > parser->limits->body)
+    if (llhttp->content_length > parser->limits->body - parser->request->body.length)
         return fail(parser, ERROR_BODY_TOO_LARGE);
     return 0;
 }
@@ -287,6 +308,7 @@ static int on_message_complete(llhttp_t *llhttp)
 
 static const llhttp_settings_t settings = {
     .on_url = on_url,
+    .on_version_complete = on_version_complete,
     .on_header_field = on_header_field,
     .on_header_value = on_header_value,
     .on_header_value_complete = on_header_value_complete,
@@ -316,6 +338,12 @@ void http_parser_free(struct http_parser *parser)
     free(parser);
 }
 
+/* What does not continue a known method: a byte of an unknown one, or the space behind it. */
+static bool is_method_byte(const struct http_parser *parser, char byte)
+{
+    return byte == ' ' ? http_parser_has_begun(parser) : http_is_token_byte(byte);
+}
+
 static int error_of(const struct http_parser *parser, llhttp_errno_t code)
 {
     const llhttp_t *llhttp = &parser->llhttp;
@@ -327,7 +355,8 @@ static int error_of(const struct http_parser *parser, llhttp_errno_t code)
         return llhttp->http_major == 1 && llhttp->http_minor <= 1 ? ERROR_BAD_REQUEST
                                                                   : ERROR_VERSION;
     case HPE_INVALID_METHOD:
-        return is_token_byte(*llhttp_get_error_pos(llhttp)) ? ERROR_METHOD : ERROR_BAD_REQUEST;
+        return is_method_byte(parser, *llhttp_get_error_pos(llhttp)) ? ERROR_METHOD
+                                                                     : ERROR_BAD_REQUEST;
     case HPE_INVALID_CONTENT_LENGTH:
     case HPE_UNEXPECTED_CONTENT_LENGTH:
     case HPE_INVALID_TRANSFER_ENCODING:
@@ -345,22 +374,24 @@ int http_parser_feed(struct http_parser *parser, struct slice input, size_t *con
     if (input.length == 0)
         return HTTP_PARSER_MORE;
     llhttp_errno_t code = llhttp_execute(&parser->llhttp, input.data, input.length);
-    if (code == HPE_PAUSED) {
+    if (code != HPE_OK)
         end = llhttp_get_error_pos(&parser->llhttp);
-        *consumed = (size_t)(end - input.data);
-        llhttp_resume(&parser->llhttp);
-    } else if (code != HPE_OK) {
-        scan_framing(parser,
-                     parser->error == 0 ? llhttp_get_error_pos(&parser->llhttp) : parser->scanned);
+    scan(parser, end);
+    if (parser->fault != 0)
+        return parser->fault;
+    if (code != HPE_OK && code != HPE_PAUSED)
         return error_of(parser, code);
-    }
-    if (parser->scanned < end)
-        scan_framing(parser, end);
-    if (parser->error != 0)
-        return parser->error;
+    *consumed = (size_t)(end - input.data);
+    if (code == HPE_PAUSED)
+        llhttp_resume(&parser->llhttp);
     if (parser->complete)
         return HTTP_PARSER_DONE;
     return code == HPE_PAUSED ? HTTP_PARSER_CONTINUE : HTTP_PARSER_MORE;
+}
+
+bool http_parser_has_begun(const struct http_parser *parser)
+{
+    return http_framing_has_begun(&parser->framing);
 }
 
 bool http_parser_head_is_complete(const struct http_parser *parser)

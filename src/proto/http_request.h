@@ -62,6 +62,8 @@ void http_parser_free(struct http_parser *parser);
  * names its answer. After CONTINUE, call again with the rest of the input. */
 int http_parser_feed(struct http_parser *parser, struct slice input, size_t *consumed);
 
+/* True once more than empty lines has been read. */
+bool http_parser_has_begun(const struct http_parser *parser);
 /* True once the head is complete, so that a timeout concerns the body. */
 bool http_parser_head_is_complete(const struct http_parser *parser);
 
