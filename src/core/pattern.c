@@ -9,6 +9,7 @@ struct pattern_node {
     struct map children;  /* by segment; "*" and "**" are among them */
     void **values;        /* of patterns that end here */
     uint32_t value_count;
+    uint64_t entered; /* a double star: the last match that came by */
 };
 
 /* Takes the first segment off. */
@@ -47,18 +48,30 @@ static bool is_hidden(struct slice name)
     return name.length > 0 && name.data[0] == '|';
 }
 
+/* Only the last double star is come back to: what an earlier one takes more would leave the last
+ * one less to choose from. */
 static bool matches(struct slice pattern, struct slice name)
 {
-    if (pattern.data == NULL || name.data == NULL)
-        return pattern.data == NULL && name.data == NULL;
-    struct slice rest = pattern;
-    struct slice wanted = next_segment(&rest);
-    struct slice left = name;
-    struct slice segment = next_segment(&left);
-    if (!is_double_star(wanted))
-        return (is_star(wanted) || slice_equal(wanted, segment)) && matches(rest, left);
-    /* One segment is taken; the double star may take more. */
-    return matches(rest, left) || (left.data != NULL && matches(pattern, left));
+    struct slice behind_stars = {0}, left_for_it = {0};
+    while (pattern.data != NULL || name.data != NULL) {
+        struct slice rest = pattern, left = name;
+        struct slice wanted = next_segment(&rest), segment = next_segment(&left);
+        bool both = pattern.data != NULL && name.data != NULL;
+        if (both && is_double_star(wanted)) {
+            behind_stars = rest;
+            left_for_it = left;
+        } else if (!both || !(is_star(wanted) || slice_equal(wanted, segment))) {
+            if (left_for_it.data == NULL)
+                return false;
+            /* The double star takes one segment more. */
+            next_segment(&left_for_it);
+            rest = behind_stars;
+            left = left_for_it;
+        }
+        pattern = rest;
+        name = left;
+    }
+    return true;
 }
 
 bool pattern_matches(struct slice pattern, struct slice name)
@@ -87,7 +100,7 @@ static void free_node(struct pattern_node *node)
 
 void pattern_tree_init(struct pattern_tree *tree)
 {
-    tree->root = new_node(slice_of("", 0));
+    *tree = (struct pattern_tree){.root = new_node(slice_of("", 0))};
 }
 
 void pattern_tree_deinit(struct pattern_tree *tree)
@@ -145,46 +158,61 @@ void pattern_tree_remove(struct pattern_tree *tree, struct slice pattern, void *
     remove_below(tree->root, pattern, value);
 }
 
-static void match(const struct pattern_node *node, struct slice name, pattern_match_fn each,
-                  void *context)
+struct match {
+    uint64_t number;
+    pattern_match_fn each;
+    void *context;
+};
+
+static void call_values(const struct match *match, const struct pattern_node *node)
+{
+    for (uint32_t i = 0; i < node->value_count; i++)
+        match->each(match->context, node->values[i]);
+}
+
+static void walk(const struct match *match, const struct pattern_node *node, struct slice name)
 {
     if (name.data == NULL) {
-        for (uint32_t i = 0; i < node->value_count; i++)
-            each(context, node->values[i]);
+        call_values(match, node);
         return;
     }
     struct slice rest = name;
     struct slice segment = next_segment(&rest);
     const struct pattern_node *literal = map_get(&node->children, segment);
     const struct pattern_node *star = map_get(&node->children, slice_text("*"));
-    const struct pattern_node *stars = map_get(&node->children, slice_text("**"));
+    struct pattern_node *stars = map_get(&node->children, slice_text("**"));
     if (literal != NULL && !is_star(segment) && !is_double_star(segment))
-        match(literal, rest, each, context);
+        walk(match, literal, rest);
     if (star != NULL)
-        match(star, rest, each, context);
-    /* The double star takes one segment, two, ... */
-    while (stars != NULL) {
-        match(stars, rest, each, context);
+        walk(match, star, rest);
+    /* Who comes to a double star first leaves it most of the name, so nobody need come again. */
+    if (stars == NULL || stars->entered == match->number)
+        return;
+    stars->entered = match->number;
+    /* It takes one segment, two, ... */
+    for (;;) {
+        walk(match, stars, rest);
         if (rest.data == NULL)
             return;
         next_segment(&rest);
     }
 }
 
-static void match_exactly(const struct pattern_node *node, struct slice name,
-                          pattern_match_fn each, void *context)
+static void walk_exactly(const struct match *match, const struct pattern_node *node,
+                         struct slice name)
 {
     while (name.data != NULL && node != NULL)
         node = map_get(&node->children, next_segment(&name));
-    for (uint32_t i = 0; node != NULL && i < node->value_count; i++)
-        each(context, node->values[i]);
+    if (node != NULL)
+        call_values(match, node);
 }
 
-void pattern_tree_match(const struct pattern_tree *tree, struct slice name, pattern_match_fn each,
+void pattern_tree_match(struct pattern_tree *tree, struct slice name, pattern_match_fn each,
                         void *context)
 {
+    struct match match = {++tree->matches, each, context};
     if (is_hidden(name))
-        match_exactly(tree->root, name, each, context);
+        walk_exactly(&match, tree->root, name);
     else
-        match(tree->root, name, each, context);
+        walk(&match, tree->root, name);
 }

@@ -8,7 +8,8 @@
 #include "base/slice.h"
 
 /* Patterns of channels' names. A name has segments between dots; in a pattern the segment "*"
- * stands for any one segment, and "**" for one or more: "stock.*", "site.**", "*.status". Names that begin with
+ * stands for any one segment, and "**" for one or more: "stock.*", "site.**", "*.status". Names
+ * that begin with
  * "|" are the router's own: no star matches any part of them. */
 
 /* True when the name has a segment "*" or "**". */
@@ -19,6 +20,7 @@ bool pattern_matches(struct slice pattern, struct slice name);
  * them. */
 struct pattern_tree {
     struct pattern_node *root;
+    uint64_t matches; /* so far */
 };
 
 typedef void (*pattern_match_fn)(void *context, void *value);
@@ -29,7 +31,7 @@ void pattern_tree_add(struct pattern_tree *tree, struct slice pattern, void *val
 void pattern_tree_remove(struct pattern_tree *tree, struct slice pattern, void *value);
 /* Calls `each` with the value of every pattern that matches. It must not change the tree. A value
  * that was added with two matching patterns comes twice. */
-void pattern_tree_match(const struct pattern_tree *tree, struct slice name, pattern_match_fn each,
+void pattern_tree_match(struct pattern_tree *tree, struct slice name, pattern_match_fn each,
                         void *context);
 
 #endif
