@@ -13,8 +13,7 @@ enum lag_policy { LAG_DISCONNECT, LAG_SKIP };
 enum change_kind {
     CHANGE_EPOCH,         /* frame: its payload is the epoch */
     CHANGE_CHANNEL_OPEN,  /* channel, number = lag_policy * 2 + whether it keeps history, frame: its
-                             payload is the name of the channel's reset event; NULL for the usual
-                             one */
+                             key is the channel's name, its name the reset event's, empty for none */
     CHANGE_CHANNEL_CLOSE, /* channel; its audiences go before it */
     CHANGE_APPEND,        /* channel, frame, verdicts */
     CHANGE_EVICT,         /* channel, sequence */

@@ -179,13 +179,14 @@ static void grow_channels(struct hub *hub)
 
 static void tell_channel(struct hub *hub, const struct channel *channel)
 {
-    struct frame *name =
-        channel->reset_name == NULL ? NULL : frame_of_text(slice_text(channel->reset_name), 0);
+    const char *reset = channel->reset_name == NULL ? "reset" : channel->reset_name;
+    struct frame *names = frame_new(
+        &(struct frame_source){.name = slice_text(reset), .key = channel->name, .retry = -1});
     hub_tell(hub, &(struct change){.kind = CHANGE_CHANNEL_OPEN,
                                    .channel = channel->id,
                                    .number = channel->options.on_lag * 2 + channel_keeps(channel),
-                                   .frame = name});
-    frame_unref(name);
+                                   .frame = names});
+    frame_unref(names);
 }
 
 int hub_open(struct hub *hub, struct slice name, const struct channel_options *options,

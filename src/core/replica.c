@@ -16,7 +16,7 @@ void replica_init(struct replica *replica)
 static void channel_deinit(struct replica_channel *channel)
 {
     list_remove(&channel->evicting);
-    frame_unref(channel->reset_name);
+    frame_unref(channel->names);
     log_variants_free(channel->variants);
     log_deinit(&channel->log);
     free(channel->audiences);
@@ -49,8 +49,8 @@ static void open_channel(struct replica *replica, const struct change *change)
     struct replica_channel *channel = *slot;
     channel->on_lag = (enum lag_policy)(change->number / 2);
     channel->keeps = change->number % 2;
-    frame_unref(channel->reset_name);
-    channel->reset_name = change->frame == NULL ? NULL : frame_ref(change->frame);
+    frame_unref(channel->names);
+    channel->names = frame_ref(change->frame);
 }
 
 static void close_channel(struct replica *replica, uint32_t id)

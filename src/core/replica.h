@@ -72,8 +72,8 @@ struct subscriber {
 struct replica_channel {
     uint32_t id;
     enum lag_policy on_lag;
-    bool keeps;               /* history; else nobody gets what was published before it joined */
-    struct frame *reset_name; /* its payload; NULL for the usual one */
+    bool keeps;          /* history; else nobody gets what was published before it joined */
+    struct frame *names; /* its key is the channel's, its name the reset event's */
     struct log log;
     uint64_t evict_to;   /* an eviction that waits for the next replica_settle */
     uint64_t evicted_at; /* the replica's count of evictions at the last one */

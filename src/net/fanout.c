@@ -138,9 +138,7 @@ static void send_reset(struct connection *connection, const struct replica_chann
 {
     const struct replica *replica = &connection->shard->replica;
     struct slice epoch = frame_part(replica->epoch, replica->epoch->payload);
-    struct slice name = channel->reset_name == NULL
-                            ? slice_text("reset")
-                            : frame_part(channel->reset_name, channel->reset_name->payload);
+    struct slice name = frame_part(channel->names, channel->names->name);
     struct buffer text = {0};
     int width = (int)epoch.length;
     buffer_append_format(&text, "event: %.*s\n", (int)name.length, name.data);
@@ -172,16 +170,15 @@ bool fanout_lagged(struct connection *connection, const struct replica_channel *
 {
     struct shard *shard = connection->shard;
     uint64_t behind = shard->replica.sequence - cursor;
+    bool skips = channel->on_lag == LAG_SKIP;
+    struct slice name = frame_part(channel->names, channel->names->key);
     char address[64];
     connection_address(connection, address, sizeof address);
     shard->counters.lagged++;
-    if (channel->on_lag == LAG_SKIP) {
-        log_line(LOG_INFO, "a reader at %s lagged by %" PRIu64 " events: skipped to the newest",
-                 address, behind);
+    log_line(LOG_INFO, "a reader of %.*s at %s lagged by %" PRIu64 " events: %s", (int)name.length,
+             name.data, address, behind, skips ? "skipped to the newest" : "disconnected");
+    if (skips)
         return skip(connection, channel, cursor);
-    }
-    log_line(LOG_INFO, "a reader at %s lagged by %" PRIu64 " events: disconnected", address,
-             behind);
     connection_close(connection);
     return true;
 }
