@@ -17,6 +17,8 @@ sse.post("/pub/:channel", function(req)
   return 204
 end)
 
+sse.publisher "/direct/:channel"
+
 -- The script publishes in a loop: events numbered from `first`, each `bytes` long.
 sse.post("/burst/:channel/:first/:count/:bytes", function(req)
   local params = req.params
@@ -41,6 +43,10 @@ end)
 
 sse.get("/named", function()
   return sse.subscribe { bench, events = { "message" } }
+end)
+
+sse.get("/beating", function()
+  return sse.subscribe { bench, heartbeat = "2s" }
 end)
 
 sse.get("/private/:group", sse.auth.token { secret = "bench-token" }, function(req)

@@ -137,7 +137,7 @@ static void write_request(struct lane *lane, const char *path, const char *body,
         lane->capacity = needed;
     }
     int head = snprintf(lane->request, lane->capacity,
-                        "POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+                        "POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/plain\r\n"
                         "%sContent-Length: %zu\r\n\r\n",
                         path, headers, length);
     memcpy(lane->request + head, body, length);

@@ -58,7 +58,8 @@ end
 function M.draw(report)
   local groups, most = bars(report)
   local scale = (width - left - right) / math.log(math.max(most, 2) * 2)
-  local parts = { text_at(8, 20, "The server's CPU time, and p99, as a multiple of the bare loop's (dashed line; logarithmic)", 'font-weight="bold"') }
+  local title = "The server's CPU time, and p99, as a multiple of the bare loop's (dashed line; logarithmic)"
+  local parts = { text_at(8, 20, title, 'font-weight="bold"') }
   table.move(legend(), 1, 6, 2, parts)
   local y = top
   for _, group in ipairs(groups) do

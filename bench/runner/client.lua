@@ -62,6 +62,17 @@ function M.subscribe(port, path)
   return connection
 end
 
+--- Reads what has arrived on a stream, without waiting, and counts the comments in it.
+---@param connection table
+---@return integer
+function M.count_comments(connection)
+  connection:settimeout(0)
+  local text, _, part = connection:receive(65536)
+  connection:settimeout(timeout)
+  local _, count = (text or part):gsub(":[^\n]*\n\n", "")
+  return count
+end
+
 --- Returns when the server has done what was asked before: a request goes through all of it.
 ---@param port integer
 function M.settle(port)

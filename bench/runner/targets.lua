@@ -73,7 +73,7 @@ local router = {
     command[#command + 1] = place.bench .. "/feeds.lua"
     return command
   end,
-  version = function(place) return (process.first_line(place.router, "--version") or "?"):gsub("^sse%-router ", "") end,
+  version = function(place) return (process.first_line(place.router, "--version") or "?"):match("%S+$") end,
 }
 
 local nchan = {

@@ -127,6 +127,16 @@ M.all = {
     unit = "us",
   },
   {
+    name = "spread-publisher",
+    title = "the same through sse.publisher",
+    mode = "spread",
+    options = { subscribers = 10000 },
+    router_options = { publish = "/direct/%c" },
+    targets = { "bare", "router" },
+    figure = "cpu_us_per_delivery",
+    unit = "us",
+  },
+  {
     name = "connect",
     title = "a new subscription",
     mode = "connect",
