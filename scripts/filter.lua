@@ -14,6 +14,9 @@ local filters = {}
 function M.define(name, fn)
   options.argument("sse.filter", 1, "name", name, "string")
   options.argument("sse.filter", 2, "filter", fn, "function")
+  if name:find "[:|]" then
+    options.raise(("sse.filter: argument 1 (name) may not hold ':' or '|', got %q"):format(name))
+  end
   filters[name] = fn
 end
 
@@ -53,6 +56,21 @@ local function named(given)
   return key, function(event)
     return filters[name](event, table.unpack(arguments))
   end
+end
+
+--- The function for a group's key, as it was made by M.resolve in a script that ran before; nil when its filter is
+--- gone.
+---@param key string
+---@return function?
+function M.for_key(key)
+  local form = key:match "%](|%a+)$" or key:match "^|%a+$" or ""
+  local name, list = key:sub(1, #key - #form):match "^([^:]*):(.*)$"
+  if name and not filters[name] then
+    return nil
+  end
+  local given = name and { name, table.unpack(json.decode(list)) } or nil
+  local _, fn = M.resolve(given, form ~= "" and form:sub(2) or nil)
+  return fn
 end
 
 --- A changed event keeps what the filter did not name.

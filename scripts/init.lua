@@ -13,6 +13,7 @@ local publisher = require "sse.publisher"
 local resets = require "sse.resets"
 local routes = require "sse.routes"
 local stages = require "sse.stages"
+local state = require "sse.state"
 local static = require "sse.static"
 local stream = require "sse.stream"
 local subscription = require "sse.subscription"
@@ -40,6 +41,8 @@ local sse = {
   pipe = pipe.pipe,
   publish = core.publish,
   publisher = publisher.route,
+  reload = core.reload,
+  state = state.get,
   stats = core.counters,
   sleep = timers.sleep,
   spawn = timers.spawn,
@@ -178,6 +181,8 @@ core.hooks {
   duration = units.duration,
   event = check_event,
   emit = hooks.emit,
+  keeps = routes.keeps,
+  refilter = filter.for_key,
   describe = describe.text,
 }
 

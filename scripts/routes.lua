@@ -1,17 +1,20 @@
 -- Routes: which handler answers a request, and the guards before it.
 
+local core = require "sse.core"
 local cors = require "sse.cors"
 local hooks = require "sse.hooks"
 local options = require "sse.options"
 local request = require "sse.request"
 local response = require "sse.response"
 local router = require "sse.router"
+local signature = require "sse.signature"
 
 local M = {}
 
 local table_of_routes = router.new()
 local common_guards = {}
 local sharing -- sse.cors
+local known = {} -- ids of routes
 
 local function is_callable(value)
   return type(value) == "function"
@@ -50,7 +53,16 @@ function M.add(method, path, ...)
   guards[select("#", ...)] = nil
   check_guards(what, guards, 2)
   local all = table.move(guards, 1, #guards, #common_guards + 1, table.move(common_guards, 1, #common_guards, 1, {}))
-  table_of_routes:add(method, path, { guards = all, handler = handler })
+  local id = core.hash(method .. " " .. path .. signature.of(all, handler))
+  table_of_routes:add(method, path, { guards = all, handler = handler, id = id })
+  known[id] = true
+end
+
+--- Whether the script has that route: the same path with the same handler and guards.
+---@param id integer
+---@return boolean
+function M.keeps(id)
+  return known[id] == true
 end
 
 --- Guards of every route that is defined from now on.
@@ -144,7 +156,7 @@ function M.dispatch(handle)
   if not route then
     return answer_without_route(req, params, allow)
   end
-  req.params = params
+  req.params, req.route = params, route.id
   if not run_guards(req, route.guards, 1) then
     answer(req, route.handler(req))
   end

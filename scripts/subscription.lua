@@ -134,6 +134,7 @@ end
 ---@return integer connection
 function Subscription:open(req, headers)
   local own = {
+    route = req.route,
     start = req.last_event_id or self.start or resets.is_snapshot(self.channels) and "earliest" or nil,
     reset = function(info)
       return resets.encode(req, self, info)

@@ -61,6 +61,7 @@ enum {
     CODE_LISTEN = 256,
     CODE_THREADS,
     CODE_CHECK,
+    CODE_WATCH,
     CODE_SCRIPTS,
     CODE_LEVEL,
     CODE_VERSION,
@@ -71,6 +72,7 @@ static const struct option plain[] = {
     {"listen", required_argument, NULL, CODE_LISTEN},
     {"threads", required_argument, NULL, CODE_THREADS},
     {"check", no_argument, NULL, CODE_CHECK},
+    {"watch", no_argument, NULL, CODE_WATCH},
     {"scripts", required_argument, NULL, CODE_SCRIPTS},
     {"log-level", required_argument, NULL, CODE_LEVEL},
     {"debug-gc", no_argument, NULL, CODE_GC},
@@ -228,6 +230,8 @@ static bool apply(struct config *config, int code, int *status)
         return set_level(status, optarg);
     case CODE_CHECK:
         return config->check = true;
+    case CODE_WATCH:
+        return config->watch = true;
     case CODE_GC:
         return config->vm.debug_gc = true;
     case CODE_SCRIPTS:

@@ -30,7 +30,7 @@ static void on_signal(uv_signal_t *handle, int number)
     router->ending = true;
     log_line(LOG_INFO, "%s: ending (again to end at once)",
              number == SIGINT ? "SIGINT" : "SIGTERM");
-    vm_emit(&router->vm, "shutdown");
+    vm_emit(router->vm, "shutdown");
     relay_to_all(router, MESSAGE_DRAIN);
     uv_timer_start(&router->grace, on_grace, router->config->grace, 0);
 }

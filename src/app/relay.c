@@ -22,12 +22,12 @@ static void on_change(void *context, const struct change *change)
 static struct frame *judge(void *context, struct group *group, const struct channel *channel,
                            struct frame *frame)
 {
-    return judge_frame(&((struct router *)context)->vm, group, channel, frame);
+    return judge_frame(((struct router *)context)->vm, group, channel, frame);
 }
 
 static void forget(void *context, const struct group *group)
 {
-    vm_forget(&((struct router *)context)->vm, group);
+    vm_forget(((struct router *)context)->vm, group);
 }
 
 struct hub_listener relay_listener(struct router *router)
@@ -74,21 +74,34 @@ static void host_end(void *context, connection_id connection)
                 &(struct message){.kind = MESSAGE_END, .connection = connection});
 }
 
+static void host_leave(void *context, connection_id connection)
+{
+    outbox_push(outbox_for(context, connection),
+                &(struct message){.kind = MESSAGE_LEAVE, .connection = connection});
+}
+
 struct vm_host relay_host(struct router *router)
 {
-    return (struct vm_host){router, host_respond, host_subscribe, host_stream, host_send, host_end};
+    return (struct vm_host){.context = router,
+                            .respond = host_respond,
+                            .subscribe = host_subscribe,
+                            .stream = host_stream,
+                            .send = host_send,
+                            .end = host_end,
+                            .leave = host_leave,
+                            .reload = reload_request};
 }
 
 static void stream_closed(struct router *router, const struct message *message)
 {
     if (message->number == NO_SUBSCRIPTION) {
-        vm_stream_closed(&router->vm, message->connection);
+        vm_stream_closed(router->vm, message->connection);
         return;
     }
     struct subscription *subscription = hub_subscription(&router->hub, message->number);
     hub_count_subscribers(&router->hub, subscription, -1);
     hub_unsubscribe(&router->hub, subscription);
-    vm_subscriber_closed(&router->vm, message->connection);
+    vm_subscriber_closed(router->vm, message->connection);
 }
 
 void relay_receive(void *context, struct message *message)
@@ -96,13 +109,13 @@ void relay_receive(void *context, struct message *message)
     struct router *router = context;
     switch ((enum message_kind)message->kind) {
     case MESSAGE_REQUEST:
-        vm_dispatch(&router->vm, message->connection, message->exchange);
+        vm_dispatch(router->vm, message->connection, message->exchange);
         break;
     case MESSAGE_CLOSED:
         stream_closed(router, message);
         break;
     case MESSAGE_TAKEN:
-        vm_stream_taken(&router->vm, message->connection);
+        vm_stream_taken(router->vm, message->connection);
         break;
     case MESSAGE_DRAINED:
         ending_drained(router, message->number);

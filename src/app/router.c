@@ -111,21 +111,22 @@ static bool read_stdin(struct buffer *out)
     return length == 0;
 }
 
-static bool run_script(struct router *router)
+bool router_run_script(struct router *router, struct vm *vm)
 {
     const struct config *config = router->config;
-    struct buffer text = {0};
+    struct buffer *text = &router->script_text;
     if (config->code != NULL)
-        return vm_run(&router->vm, "-e", config->code, strlen(config->code));
+        return vm_run(vm, "-e", config->code, strlen(config->code));
     if (strcmp(config->script, "-") != 0)
-        return vm_run(&router->vm, config->script, NULL, 0);
-    bool ok = read_stdin(&text);
-    if (ok)
-        ok = vm_run(&router->vm, "-", text.data == NULL ? "" : text.data, text.length);
-    else
-        log_line(LOG_ERROR, "cannot read the script from standard input");
-    buffer_deinit(&text);
-    return ok;
+        return vm_run(vm, config->script, NULL, 0);
+    if (text->data == NULL) {
+        buffer_reserve(text, 1);
+        if (!read_stdin(text)) {
+            log_line(LOG_ERROR, "cannot read the script from standard input");
+            return false;
+        }
+    }
+    return vm_run(vm, "-", text->data, text->length);
 }
 
 /* Listening */
@@ -155,7 +156,7 @@ static bool listen_all(struct router *router)
     }
     if (config->listen_count > 0)
         return true;
-    struct list *addresses = &router->vm.addresses;
+    struct list *addresses = &router->vm->addresses;
     for (struct list *node = addresses->next; node != addresses; node = node->next) {
         struct vm_address *address = CONTAINER_OF(node, struct vm_address, link);
         if (!listen_on(router, address->text, address->where))
@@ -201,8 +202,14 @@ static int open_router(struct router *router, const struct config *config)
     if (error != 0)
         return error;
     hub_continue(&router->hub, epoch, 0);
+    list_init(&router->retired);
+    pipeline_init(&router->pipeline);
+    budget_init(&router->budget, config->vm.budget);
+    reload_watch(router);
+    router->vm = memory_zero(1, sizeof *router->vm);
     struct vm_host host = relay_host(router);
-    return vm_open(&router->vm, &router->loop, &router->hub, &host, &config->vm);
+    return vm_open(router->vm, &router->loop, &router->hub, &router->pipeline, &router->budget,
+                   &host, &config->vm);
 }
 
 static void close_router(struct router *router)
@@ -212,7 +219,9 @@ static void close_router(struct router *router)
     for (unsigned i = 0; i < router->worker_count; i++)
         close_worker(router, &router->workers[i]);
     router->telling = false;
-    vm_close(&router->vm);
+    pipeline_deinit(&router->pipeline);
+    reload_close(router);
+    vm_close(router->vm);
     hub_deinit(&router->hub);
     for (unsigned i = 0; i < router->listener_count; i++)
         listener_close(&router->listeners[i]);
@@ -224,6 +233,9 @@ static void close_router(struct router *router)
     for (unsigned i = 0; i < router->worker_count; i++)
         free_worker(router, &router->workers[i]);
     free(router->workers);
+    free(router->vm);
+    budget_deinit(&router->budget);
+    buffer_deinit(&router->script_text);
     mailbox_deinit(&router->inbox);
     admission_deinit(&router->admission);
     uv_loop_close(&router->loop);
@@ -231,10 +243,10 @@ static void close_router(struct router *router)
 
 static int run(struct router *router)
 {
-    if (!run_script(router))
+    if (!router_run_script(router, router->vm))
         return EXIT_SCRIPT;
     if (router->config->check) {
-        vm_describe(&router->vm);
+        vm_describe(router->vm);
         return 0;
     }
     if (!listen_all(router))
@@ -245,6 +257,7 @@ static int run(struct router *router)
         return EXIT_RUN;
     }
     print_ready(router);
+    reload_watch_files(router);
     uv_run(&router->loop, UV_RUN_DEFAULT);
     return 0;
 }

@@ -10,6 +10,7 @@
 #include "net/listener.h"
 #include "net/mailbox.h"
 #include "net/shard.h"
+#include "script/publication.h"
 #include "script/vm.h"
 
 /* The whole program: the script thread with its hub and Lua state, and the I/O threads. */
@@ -28,7 +29,11 @@ struct router {
     uv_loop_t loop;
     struct mailbox inbox; /* from the shards */
     struct hub hub;
-    struct vm vm;
+    struct vm *vm;       /* the script that runs */
+    struct list retired; /* struct retired_vm: scripts that still answer requests */
+    struct pipeline pipeline;
+    struct budget budget;
+    struct reload *reload;
     struct admission admission;
     struct listener listeners[CONFIG_MAX_LISTEN];
     unsigned listener_count;
@@ -38,7 +43,8 @@ struct router {
     uv_prepare_t prepare;
     uv_timer_t expiry; /* of the hub's events */
     uv_timer_t grace;
-    bool telling; /* the shards are there to hear of changes */
+    struct buffer script_text; /* from standard input */
+    bool telling;              /* the shards are there to hear of changes */
     bool ending;
     bool ended;
 };
@@ -56,6 +62,17 @@ void relay_receive(void *context, struct message *message);
 void relay_to_all(struct router *router, enum message_kind kind);
 /* Hands over what was sent. */
 void relay_flush(struct router *router);
+
+/* reload.c: another version of the script takes over. */
+void reload_watch(struct router *router);
+/* With --watch: looks at the script's files from now on. */
+void reload_watch_files(struct router *router);
+void reload_close(struct router *router);
+/* Soon. For vm_host; the context is the router. */
+void reload_request(void *context);
+
+/* router.c: runs the script that the configuration names. False when it failed. */
+bool router_run_script(struct router *router, struct vm *vm);
 
 /* ending.c: signals, and the way out. */
 void ending_watch(struct router *router);

@@ -29,7 +29,7 @@ struct group {
     struct slice key; /* owned */
     uint32_t references;
     int reference;
-    enum group_kind { GROUP_UNKNOWN, GROUP_PLAIN, GROUP_CHANGES } kind; /* what its filter does */
+    enum group_kind { GROUP_UNKNOWN, GROUP_PLAIN, GROUP_CHANGES, GROUP_GONE } kind; /* what its filter does */
 };
 
 struct channel_group {

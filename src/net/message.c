@@ -18,6 +18,7 @@ void message_deinit(struct message *message)
         exchange_free(message->exchange);
         break;
     case MESSAGE_END:
+    case MESSAGE_LEAVE:
     case MESSAGE_DRAIN:
     case MESSAGE_STOP:
     case MESSAGE_CLOSED:

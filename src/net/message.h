@@ -19,6 +19,7 @@ enum message_kind {
     MESSAGE_STREAM,    /* connection, response (the head), number = heartbeat in milliseconds */
     MESSAGE_SEND,      /* connection, frame: for a stream of its own */
     MESSAGE_END,       /* connection: the stream ends when all is sent */
+    MESSAGE_LEAVE,     /* connection: the same, and the client is told when to come back */
     MESSAGE_DRAIN,     /* stop accepting, end streams, close when in-flight requests are answered */
     MESSAGE_STOP,      /* close everything now */
     /* From a shard. */

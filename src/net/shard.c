@@ -285,7 +285,7 @@ static void receive_for(struct shard *shard, struct connection *connection, stru
         frame_unref(message->frame);
         break;
     default:
-        stream_end(connection, -1);
+        stream_end(connection, message->kind == MESSAGE_LEAVE ? shard_retry() : -1);
     }
 }
 

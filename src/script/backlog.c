@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "script/judge.h"
+#include "script/publication.h"
 #include "store/store.h"
 
 enum {
@@ -127,7 +128,7 @@ static void read_page(struct vm *vm, struct backlog *backlog, struct page *page)
     uint32_t count = subscription->channel_count;
     uint32_t *channels = memory_new((count + 1) * sizeof *channels);
     *page = (struct page){.vm = vm, .subscription = subscription, .last = backlog->cursor};
-    int found = store_read(vm->store, channels, stored_channels(subscription, channels),
+    int found = store_read(vm->pipeline->store, channels, stored_channels(subscription, channels),
                            backlog->cursor, PAGE, on_event, page);
     free(channels);
     /* The disk has no more: what is left is in memory. */
@@ -192,6 +193,14 @@ bool backlog_closed(struct vm *vm, connection_id connection)
     return true;
 }
 
+void backlog_leave(struct vm *vm)
+{
+    size_t position = 0;
+    void *backlog;
+    while (map_next(&vm->backlogs, &position, &backlog))
+        vm->host.leave(vm->host.context, ((struct backlog *)backlog)->connection);
+}
+
 void backlog_forget_all(struct vm *vm)
 {
     size_t position = 0;
@@ -210,7 +219,8 @@ static void search_back(struct vm *vm, struct subscription *subscription, const 
     uint64_t before = memory_begins(subscription) + 1;
     for (int looked = 0; result->wanted > 0 && looked < MAX_SEARCH; looked += PAGE) {
         struct page page = {.vm = vm, .subscription = subscription};
-        int found = store_read_back(vm->store, channels, count, before, PAGE, on_event, &page);
+        int found =
+            store_read_back(vm->pipeline->store, channels, count, before, PAGE, on_event, &page);
         before = page.last;
         for (unsigned i = 0; i < page.count; i++) {
             if (result->wanted > 0) {
@@ -229,18 +239,18 @@ static void resolve(struct vm *vm, struct subscription *subscription, const stru
                     const uint32_t *channels, unsigned count, struct start_result *result)
 {
     if (start->kind == START_ID && result->reset != RESET_NONE && result->reset != RESET_EVICTED) {
-        uint64_t sequence = store_find_id(vm->store, channels, count, start->id);
+        uint64_t sequence = store_find_id(vm->pipeline->store, channels, count, start->id);
         struct start found = {.kind = START_SEQUENCE, .number = (int64_t)sequence};
         if (sequence > 0)
             subscription_resolve(vm->hub, subscription, &found, result);
     } else if (start->kind == START_SINCE) {
-        uint64_t sequence = store_since(vm->store, channels, count, start->number);
+        uint64_t sequence = store_since(vm->pipeline->store, channels, count, start->number);
         if (sequence > 0 && sequence <= result->cursor)
             result->cursor = sequence - 1;
     } else if (start->kind == START_LAST && result->wanted > 0) {
         search_back(vm, subscription, channels, count, result);
     }
-    uint64_t oldest = store_since(vm->store, channels, count, 0);
+    uint64_t oldest = store_since(vm->pipeline->store, channels, count, 0);
     if (oldest > 0 && (result->oldest == 0 || oldest < result->oldest))
         result->oldest = oldest;
     result->deep = result->cursor < memory_begins(subscription);
@@ -250,10 +260,10 @@ void backlog_resolve(struct vm *vm, struct subscription *subscription, const str
                      struct start_result *result)
 {
     uint32_t total = subscription->channel_count;
-    for (uint32_t i = 0; i < total && vm->store != NULL; i++) {
+    for (uint32_t i = 0; i < total && vm->pipeline->store != NULL; i++) {
         struct channel *channel = subscription->channels[i].channel;
         if (channel->stored > 0)
-            channel->stored_evicted = store_evicted(vm->store, channel->stored);
+            channel->stored_evicted = store_evicted(vm->pipeline->store, channel->stored);
     }
     subscription_resolve(vm->hub, subscription, start, result);
     uint32_t *channels = memory_new((total + 1) * sizeof *channels);

@@ -39,14 +39,14 @@ int call_raise(lua_State *L, const char *format, ...)
 static void enter(struct vm *vm, lua_State *L)
 {
     if (vm->depth++ == 0)
-        budget_begin(&vm->budget, L);
+        budget_begin(vm->budget, L);
 }
 
 static void leave(struct vm *vm)
 {
     if (--vm->depth > 0)
         return;
-    budget_end(&vm->budget);
+    budget_end(vm->budget);
     if (vm->options.debug_gc)
         lua_gc(vm->L, LUA_GCCOLLECT);
 }
@@ -56,7 +56,7 @@ static lua_State *switch_to(struct vm *vm, lua_State *L)
 {
     lua_State *before = vm->running;
     vm->running = L;
-    budget_switch(&vm->budget, L);
+    budget_switch(vm->budget, L);
     return before;
 }
 

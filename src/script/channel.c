@@ -11,6 +11,7 @@
 #include "script/event.h"
 #include "script/module.h"
 #include "script/publication.h"
+#include "script/takeover.h"
 
 /* The registry's table { channel's name = rule of its key: a field's name or a function }. */
 static const char keys_table;
@@ -33,7 +34,8 @@ static struct channel_options default_options(const struct vm *vm)
 {
     return (struct channel_options){.history = 100,
                                     .max_bytes = 16 * 1024 * 1024,
-                                    .durable = vm->store != NULL && vm->store_is_default,
+                                    .durable =
+                                        vm->pipeline->store != NULL && vm->pipeline->is_default,
                                     .stored_history = 100};
 }
 
@@ -57,7 +59,7 @@ static struct channel_options read_options(lua_State *L, int index)
     if (lua_getfield(L, index, "durable") != LUA_TNIL)
         options.durable = lua_toboolean(L, -1);
     lua_pop(L, 1);
-    if (options.durable && vm_of(L)->store == NULL)
+    if (options.durable && vm_of(L)->pipeline->store == NULL)
         call_raise(L, "sse.channel: option 'durable' needs a store: call sse.store first");
     if (options.durable && options.history > CHANNEL_TAIL)
         options.history = CHANNEL_TAIL;
@@ -85,48 +87,63 @@ static struct channel *open_channel(lua_State *L, struct slice name,
     return channel;
 }
 
-/* options.reset: the name of the event that tells of a loss, or "" for none. */
-static void set_reset_name(lua_State *L, struct channel *channel, int index)
+static char *read_reset_name(lua_State *L, int index)
 {
-    free(channel->reset_name);
-    channel->reset_name = NULL;
+    char *name = NULL;
     if (lua_getfield(L, index, "reset") == LUA_TSTRING)
-        channel->reset_name = memory_copy(lua_tostring(L, -1), lua_rawlen(L, -1));
+        name = memory_copy(lua_tostring(L, -1), lua_rawlen(L, -1));
+    lua_pop(L, 1);
+    return name;
+}
+
+static void set_key_rule(lua_State *L, int name, int options)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &keys_table);
+    lua_pushvalue(L, name);
+    lua_getfield(L, options, "key");
+    lua_rawset(L, -3);
     lua_pop(L, 1);
 }
 
-/* core.channel(name, options) -> channel. The options apply also when the channel exists. */
+/* core.channel(name, options) -> channel. The options apply also when the channel exists; of a
+ * script that is loaded in the place of another, when it takes over. */
 static int l_channel(lua_State *L)
 {
     struct vm *vm = vm_of(L);
     struct slice name = check_name(L, 1);
+    if (pattern_is_pattern(name))
+        return call_raise(L, "a channel's name may not have the segment * or **: '%s'", name.data);
     luaL_checktype(L, 2, LUA_TTABLE);
     struct channel_options options = read_options(L, 2);
-    struct channel_box *box = lua_newuserdatauv(L, sizeof *box, 0);
+    struct channel_box *box = lua_newuserdatauv(L, sizeof *box, 1);
     box->channel = NULL;
     luaL_setmetatable(L, "sse.channel");
-    struct channel *channel = open_channel(L, name, &options);
-    bool had_other_rules = channel->declared;
-    channel->declared = true;
-    set_reset_name(L, channel, 2);
-    hub_configure(vm->hub, channel, &options, event_now());
-    if (had_other_rules)
-        publication_attach(vm, channel);
-    box->channel = channel;
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &keys_table);
     lua_pushvalue(L, 1);
-    lua_getfield(L, 2, "key");
-    lua_rawset(L, -3);
-    lua_pop(L, 1);
+    lua_setiuservalue(L, -2, 1);
+    box->channel = open_channel(L, name, &options);
+    set_key_rule(L, 1, 2);
+    takeover_declare(vm, box->channel, &options, read_reset_name(L, 2));
     return 1;
+}
+
+/* A script that another has replaced looks channels up by name: they may be gone. */
+static struct channel *channel_of(lua_State *L, int index)
+{
+    struct channel_box *box = luaL_checkudata(L, index, "sse.channel");
+    if (!vm_of(L)->retired || box->channel == NULL)
+        return box->channel;
+    lua_getiuservalue(L, index, 1);
+    struct channel *channel = hub_find(vm_of(L)->hub, check_name(L, -1));
+    lua_pop(L, 1);
+    return channel;
 }
 
 static struct channel *check_open(lua_State *L, int index)
 {
-    struct channel_box *box = luaL_checkudata(L, index, "sse.channel");
-    if (box->channel == NULL)
+    struct channel *channel = channel_of(L, index);
+    if (channel == NULL)
         call_raise(L, "the channel is closed");
-    return box->channel;
+    return channel;
 }
 
 struct channel *channel_at(lua_State *L, int index)
@@ -154,19 +171,20 @@ int channel_push_key_rule(lua_State *L, const struct channel *channel)
 static int l_channel_close(lua_State *L)
 {
     struct channel_box *box = luaL_checkudata(L, 1, "sse.channel");
-    struct channel *channel = box->channel;
+    struct channel *channel = channel_of(L, 1);
     box->channel = NULL;
-    if (channel != NULL)
-        hub_close(vm_of(L)->hub, channel);
+    if (channel == NULL)
+        return 0;
+    takeover_undeclare(vm_of(L), channel);
+    hub_close(vm_of(L)->hub, channel);
     return 0;
 }
 
 /* Fields: name, subscribers, length, published; else methods. */
 static int l_channel_index(lua_State *L)
 {
-    struct channel_box *box = luaL_checkudata(L, 1, "sse.channel");
+    struct channel *channel = channel_of(L, 1);
     const char *field = luaL_checkstring(L, 2);
-    struct channel *channel = box->channel;
     lua_pushvalue(L, 2);
     if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL)
         return 1;
@@ -192,19 +210,18 @@ static int l_channel_index(lua_State *L)
 
 static int l_channel_tostring(lua_State *L)
 {
-    struct channel_box *box = luaL_checkudata(L, 1, "sse.channel");
-    if (box->channel == NULL)
+    const struct channel *channel = channel_of(L, 1);
+    if (channel == NULL)
         lua_pushliteral(L, "channel (closed)");
     else
-        lua_pushfstring(L, "channel %s", box->channel->name.data);
+        lua_pushfstring(L, "channel %s", channel->name.data);
     return 1;
 }
 
 /* core.store(path, is_default) */
 static int l_store(lua_State *L)
 {
-    publication_open_store(L, luaL_checkstring(L, 1));
-    vm_of(L)->store_is_default = lua_toboolean(L, 2);
+    publication_open_store(L, luaL_checkstring(L, 1), lua_toboolean(L, 2));
     return 0;
 }
 

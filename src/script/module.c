@@ -8,13 +8,15 @@
 #include "proto/uri.h"
 #include "proto/utf8.h"
 #include "script/call.h"
+#include "script/takeover.h"
 #include "script/vm.h"
 
 /* core.hooks { name = function, ... } */
 static int l_hooks(lua_State *L)
 {
-    static const char *const names[HOOK_COUNT] = {"dispatch", "encode", "decode",  "duration",
-                                                  "event",    "emit",   "describe"};
+    static const char *const names[HOOK_COUNT] = {"dispatch", "encode",   "decode",
+                                                  "duration", "event",    "emit",
+                                                  "keeps",    "refilter", "describe"};
     struct vm *vm = vm_of(L);
     for (int i = 0; i < HOOK_COUNT; i++) {
         lua_getfield(L, 1, names[i]);
@@ -149,6 +151,25 @@ static int l_parse_query(lua_State *L)
     return 2;
 }
 
+/* core.reload(): loads the script anew, soon */
+static int l_reload(lua_State *L)
+{
+    struct vm *vm = vm_of(L);
+    if (vm->loading)
+        return call_raise(L, "sse.reload cannot be called while the script is loaded");
+    vm->host.reload(vm->host.context);
+    return 0;
+}
+
+/* core.hash(text) -> an integer of 32 bits */
+static int l_hash(lua_State *L)
+{
+    size_t length;
+    const char *text = luaL_checklstring(L, 1, &length);
+    lua_pushinteger(L, (lua_Integer)(map_hash(text, length) & 0x7fffffff));
+    return 1;
+}
+
 /* core.epoch() -> the epoch of ids */
 static int l_epoch(lua_State *L)
 {
@@ -234,6 +255,9 @@ static int l_open(lua_State *L)
         {"decode_uri", l_decode_uri},
         {"parse_query", l_parse_query},
         {"is_utf8", l_is_utf8},
+        {"reload", l_reload},
+        {"hash", l_hash},
+        {"state", takeover_state},
         {"epoch", l_epoch},
         {"event_limit", l_event_limit},
         {"counters", l_counters},

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log_line.h"
 #include "base/memory.h"
@@ -81,15 +82,16 @@ static void settle_entry(struct vm *vm, struct publication *publication)
     entry->pending = NULL;
     entry->durable = !publication->failed;
     if (publication->failed)
-        idempotency_remove(&vm->idempotency, entry);
+        idempotency_remove(&vm->pipeline->idempotency, entry);
     publication->entry = NULL;
 }
 
 /* Appends the decided ones at the front, in order, and lets their publishers go on. */
 static void advance(struct vm *vm)
 {
-    while (!list_is_empty(&vm->publications)) {
-        struct publication *first = CONTAINER_OF(vm->publications.next, struct publication, link);
+    while (!list_is_empty(&vm->pipeline->publications)) {
+        struct publication *first =
+            CONTAINER_OF(vm->pipeline->publications.next, struct publication, link);
         if (!first->decided)
             return;
         list_remove(&first->link);
@@ -106,7 +108,7 @@ static void advance(struct vm *vm)
 
 static void apply_result(struct vm *vm, const struct store_result *result)
 {
-    struct list *all = &vm->publications;
+    struct list *all = &vm->pipeline->publications;
     for (struct list *node = all->next; node != all; node = node->next) {
         struct publication *publication = CONTAINER_OF(node, struct publication, link);
         uint64_t sequence = publication->frame->sequence;
@@ -120,28 +122,28 @@ static void apply_result(struct vm *vm, const struct store_result *result)
     }
 }
 
-void publication_results(struct vm *vm)
+static void publication_results(struct vm *vm)
 {
     struct store_result result;
-    if (vm->store == NULL)
+    if (vm->pipeline->store == NULL)
         return;
-    while (store_take_result(vm->store, &result))
+    while (store_take_result(vm->pipeline->store, &result))
         apply_result(vm, &result);
     advance(vm);
 }
 
 static void decide_all(struct vm *vm)
 {
-    store_wait(vm->store);
+    store_wait(vm->pipeline->store);
     publication_results(vm);
 }
 
 static void reserve(struct vm *vm)
 {
-    if (vm->store == NULL || vm->hub->sequence + RESERVE_LOW < vm->reserved)
+    if (vm->pipeline->store == NULL || vm->hub->sequence + RESERVE_LOW < vm->pipeline->reserved)
         return;
-    vm->reserved = vm->hub->sequence + RESERVE;
-    store_reserve(vm->store, vm->reserved);
+    vm->pipeline->reserved = vm->hub->sequence + RESERVE;
+    store_reserve(vm->pipeline->store, vm->pipeline->reserved);
 }
 
 /* Takes the frame. NULL when the event is in the log already. */
@@ -151,9 +153,9 @@ static struct publication *enter(lua_State *L, struct channel *channel, struct f
     struct vm *vm = vm_of(L);
     reserve(vm);
     if (channel->stored > 0)
-        store_append(vm->store, channel->stored, frame, key);
+        store_append(vm->pipeline->store, channel->stored, frame, key);
     bool waits = channel->stored > 0 && !channel->options.relaxed;
-    if (!waits && list_is_empty(&vm->publications)) {
+    if (!waits && list_is_empty(&vm->pipeline->publications)) {
         commit(vm, channel, frame, event_index);
         frame_unref(frame);
         return NULL;
@@ -165,7 +167,7 @@ static struct publication *enter(lua_State *L, struct channel *channel, struct f
     publication->decided = !waits;
     channel->pending++;
     list_init(&publication->waiters);
-    list_append(&vm->publications, &publication->link);
+    list_append(&vm->pipeline->publications, &publication->link);
     return publication;
 }
 
@@ -291,14 +293,16 @@ static int wait_for(lua_State *L, struct publication *publication, bool duplicat
 static int repeat(lua_State *L, struct slice key)
 {
     struct vm *vm = vm_of(L);
-    struct idempotency_entry *entry = idempotency_find(&vm->idempotency, key, event_now());
+    struct idempotency_entry *entry =
+        idempotency_find(&vm->pipeline->idempotency, key, event_now());
     if (entry != NULL && entry->pending != NULL)
         return wait_for(L, entry->pending, true);
     if (entry != NULL)
         return push_answer(L, entry->id, entry->subscribers, entry->durable, true);
-    if (vm->store == NULL)
+    if (vm->pipeline->store == NULL)
         return 0;
-    uint64_t sequence = store_find_idempotency(vm->store, key, event_now() - IDEMPOTENCY_WINDOW);
+    uint64_t sequence =
+        store_find_idempotency(vm->pipeline->store, key, event_now() - IDEMPOTENCY_WINDOW);
     if (sequence == 0)
         return 0;
     char id[HUB_EPOCH_MAX + 24];
@@ -337,7 +341,8 @@ static int publish(lua_State *L, struct channel *channel, struct frame_source *s
     struct publication *publication = enter(L, channel, frame, key, 2);
     uint32_t subscribers = channel->subscribers;
     if (key.length > 0) {
-        struct idempotency_entry *entry = idempotency_add(&vm->idempotency, key, source->time);
+        struct idempotency_entry *entry =
+            idempotency_add(&vm->pipeline->idempotency, key, source->time);
         snprintf(entry->id, sizeof entry->id, "%s", id);
         entry->subscribers = subscribers;
         entry->pending = publication;
@@ -404,26 +409,45 @@ static void on_ready(void *context)
 
 static void on_async(uv_async_t *async)
 {
-    publication_results(async->data);
+    publication_results(((struct pipeline *)async->data)->vm);
 }
 
-void publication_open_store(lua_State *L, const char *path)
+void pipeline_init(struct pipeline *pipeline)
+{
+    *pipeline = (struct pipeline){0};
+    list_init(&pipeline->publications);
+    idempotency_init(&pipeline->idempotency);
+}
+
+void pipeline_deinit(struct pipeline *pipeline)
+{
+    if (pipeline->store != NULL) {
+        store_reserve(pipeline->store, pipeline->vm->hub->sequence);
+        decide_all(pipeline->vm);
+        store_close(pipeline->store);
+        pipeline->store = NULL;
+        uv_close((uv_handle_t *)&pipeline->async, NULL);
+    }
+    idempotency_deinit(&pipeline->idempotency);
+    free(pipeline->path);
+}
+
+static void open_store(lua_State *L, struct pipeline *pipeline, const char *path)
 {
     struct vm *vm = vm_of(L);
     char message[512];
     struct store *store;
-    if (vm->store != NULL)
-        call_raise(L, "sse.store was called before; one database holds all durable channels");
     if (vm->hub->sequence > 0 || vm->hub->channel_count > 0)
         call_raise(L, "sse.store must come before the first channel");
-    uv_async_init(vm->loop, &vm->store_async, on_async);
-    vm->store_async.data = vm;
-    if (store_open(&store, path, on_ready, &vm->store_async, message, sizeof message) != 0) {
-        uv_close((uv_handle_t *)&vm->store_async, NULL);
+    uv_async_init(vm->loop, &pipeline->async, on_async);
+    pipeline->async.data = pipeline;
+    if (store_open(&store, path, on_ready, &pipeline->async, message, sizeof message) != 0) {
+        uv_close((uv_handle_t *)&pipeline->async, NULL);
         call_raise(L, "sse.store: %s", message);
     }
-    uv_unref((uv_handle_t *)&vm->store_async);
-    vm->store = store;
+    uv_unref((uv_handle_t *)&pipeline->async);
+    pipeline->store = store;
+    pipeline->path = memory_copy(path, strlen(path));
     if (store_epoch(store)[0] == '\0')
         store_set_epoch(store, vm->hub->epoch);
     hub_continue(vm->hub, store_epoch(store), store_sequence(store));
@@ -433,15 +457,15 @@ void publication_open_store(lua_State *L, const char *path)
     publication_results(vm);
 }
 
-void publication_close(struct vm *vm)
+void publication_open_store(lua_State *L, const char *path, bool is_default)
 {
-    if (vm->store == NULL)
-        return;
-    store_reserve(vm->store, vm->hub->sequence);
-    decide_all(vm);
-    store_close(vm->store);
-    vm->store = NULL;
-    uv_close((uv_handle_t *)&vm->store_async, NULL);
+    struct pipeline *pipeline = vm_of(L)->pipeline;
+    if (pipeline->store == NULL)
+        open_store(L, pipeline, path);
+    else if (strcmp(pipeline->path, path) != 0)
+        call_raise(L, "sse.store: the router keeps its logs in '%s'; another store needs a restart",
+                   pipeline->path);
+    pipeline->is_default = is_default;
 }
 
 /* Restored events come newest first. */
@@ -462,13 +486,13 @@ static void restore(struct vm *vm, struct channel *channel)
     struct tail *tail = memory_new(sizeof *tail);
     tail->count = 0;
     int limit = channel->options.keyed ? CHANNEL_TAIL : (int)channel->options.history;
-    store_read_back(vm->store, &channel->stored, 1, UINT64_MAX, limit, on_tail, tail);
+    store_read_back(vm->pipeline->store, &channel->stored, 1, UINT64_MAX, limit, on_tail, tail);
     for (int i = tail->count; i-- > 0;) {
         hub_restore(vm->hub, channel, tail->frames[i]);
         frame_unref(tail->frames[i]);
     }
     /* Memory has all that the disk has, or lacks what is older than its oldest. */
-    channel->log.evicted = tail->count < limit ? store_evicted(vm->store, channel->stored)
+    channel->log.evicted = tail->count < limit ? store_evicted(vm->pipeline->store, channel->stored)
                                                : log_at(&channel->log, 0)->sequence - 1;
     free(tail);
 }
@@ -477,16 +501,16 @@ void publication_attach(struct vm *vm, struct channel *channel)
 {
     const struct channel_options *options = &channel->options;
     bool keeps = channel_keeps(channel);
-    if (vm->store == NULL || !options->durable || !keeps)
+    if (vm->pipeline->store == NULL || !options->durable || !keeps)
         return;
     struct store_retention retention = {.history = options->keyed ? 0 : options->stored_history,
                                         .max_age = options->max_age,
                                         .max_bytes = options->stored_bytes,
                                         .keyed = options->keyed};
     bool fresh = channel->stored == 0;
-    channel->stored = store_channel(vm->store, channel->name, &retention);
-    store_wait(vm->store);
-    channel->stored_evicted = store_evicted(vm->store, channel->stored);
+    channel->stored = store_channel(vm->pipeline->store, channel->name, &retention);
+    store_wait(vm->pipeline->store);
+    channel->stored_evicted = store_evicted(vm->pipeline->store, channel->stored);
     if (fresh)
         restore(vm, channel);
 }

@@ -1,6 +1,7 @@
 #ifndef SSE_SCRIPT_PUBLICATION_H
 #define SSE_SCRIPT_PUBLICATION_H
 
+#include "script/idempotency.h"
 #include "script/vm.h"
 #include "store/store.h"
 
@@ -10,12 +11,25 @@
 
 struct publication;
 
+/* What outlives a reload of the script: the store, what is on its way there, and idempotency keys.
+ */
+struct pipeline {
+    struct vm *vm;            /* the script that runs now */
+    struct store *store;      /* of sse.store; NULL when logs are in memory alone */
+    char *path;               /* of the store */
+    bool is_default;          /* the store is for channels that do not say */
+    uv_async_t async;         /* the writer's thread has results */
+    uint64_t reserved;        /* sequences up to here may be given, as far as the store knows */
+    struct list publications; /* that wait for the store, in order of sequence */
+    struct idempotency idempotency;
+};
+
+void pipeline_init(struct pipeline *pipeline);
+/* Decides all that waits, and closes the store; its handle closes in the loop. */
+void pipeline_deinit(struct pipeline *pipeline);
+
 /* Opens the store of the vm: `path` is SQLite's file. Raises on the Lua state when it cannot. */
-void publication_open_store(lua_State *L, const char *path);
-/* The store has results: appends what is decided and goes on with those who wait. */
-void publication_results(struct vm *vm);
-/* Decides all that waits, and closes the store. */
-void publication_close(struct vm *vm);
+void publication_open_store(lua_State *L, const char *path, bool is_default);
 
 /* Connects a channel with the store as its options say, and puts its last events back. */
 void publication_attach(struct vm *vm, struct channel *channel);

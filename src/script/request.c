@@ -81,7 +81,7 @@ void vm_dispatch(struct vm *vm, connection_id connection, struct exchange *excha
     struct pending **box = lua_newuserdatauv(L, sizeof(struct pending *), 0);
     *box = pending;
     luaL_setmetatable(L, "sse.request");
-    task_start(vm, L, 1, "request", on_task_end, pending);
+    task_answers_request(task_start(vm, L, 1, "request", on_task_end, pending));
 }
 
 /* Reading */

@@ -250,6 +250,16 @@ void vm_stream_taken(struct vm *vm, connection_id connection)
     unref(stream);
 }
 
+void stream_leave_all(struct vm *vm)
+{
+    size_t position = 0;
+    void *stream;
+    while (map_next(&vm->streams, &position, &stream)) {
+        ((struct stream *)stream)->open = false;
+        vm->host.leave(vm->host.context, ((struct stream *)stream)->connection);
+    }
+}
+
 void stream_forget_all(struct vm *vm)
 {
     size_t position = 0;

@@ -15,6 +15,7 @@ struct task {
     const char *what;
     task_end_fn on_end;
     void *context;
+    bool answers;          /* a request */
     task_cancel_fn cancel; /* while it waits */
     void *cancel_context;
 };
@@ -89,6 +90,7 @@ struct task *task_start(struct vm *vm, lua_State *L, int arguments, const char *
 {
     struct task *task = take(vm);
     task->what = what;
+    task->answers = false;
     task->on_end = on_end;
     task->context = context;
     lua_xmove(L, task->L, arguments + 1);
@@ -140,6 +142,26 @@ void task_end(struct task *task)
         cancel(task->cancel_context);
     call_close(task->vm, task->L);
     finish(task, "");
+}
+
+void task_answers_request(struct task *task)
+{
+    if (task != NULL)
+        task->answers = true;
+}
+
+void task_end_background(struct vm *vm)
+{
+    struct list all;
+    list_init(&all);
+    list_move(&vm->tasks, &all);
+    while (!list_is_empty(&all)) {
+        struct task *task = CONTAINER_OF(all.next, struct task, link);
+        list_remove(&task->link);
+        list_append(&vm->tasks, &task->link);
+        if (!task->answers && task != vm->current)
+            task_end(task);
+    }
 }
 
 void task_end_all(struct vm *vm)

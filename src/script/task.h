@@ -19,6 +19,9 @@ typedef void (*task_cancel_fn)(void *context);
 struct task *task_start(struct vm *vm, lua_State *L, int arguments, const char *what,
                         task_end_fn on_end, void *context);
 
+/* The task answers a request: it outlives a reload of the script. */
+void task_answers_request(struct task *task);
+
 /* The task that L is the coroutine of, or NULL: then nothing can wait here. */
 struct task *task_of(lua_State *L);
 /* The same, but raises an error that names `what` when nothing can wait here. */
@@ -33,6 +36,8 @@ void task_resume(struct task *task, int arguments);
 /* Ends a waiting task: its to-be-closed variables run, then on_end with "". */
 void task_end(struct task *task);
 
+/* Ends every task but those that answer requests. */
+void task_end_background(struct vm *vm);
 /* Ends every task, and frees those kept for reuse. */
 void task_end_all(struct vm *vm);
 

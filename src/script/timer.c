@@ -45,8 +45,16 @@ static void stop(struct timer *timer)
 
 void timer_stop_all(struct vm *vm)
 {
-    while (!list_is_empty(&vm->timers))
-        stop(CONTAINER_OF(vm->timers.next, struct timer, link));
+    struct list all;
+    list_init(&all);
+    list_move(&vm->timers, &all);
+    while (!list_is_empty(&all)) {
+        struct timer *timer = CONTAINER_OF(all.next, struct timer, link);
+        list_remove(&timer->link);
+        list_append(&vm->timers, &timer->link);
+        if (timer->sleeper == NULL)
+            stop(timer);
+    }
 }
 
 static struct timer *new_timer(struct vm *vm)

@@ -5,7 +5,7 @@
 
 /* Timers of the script: core.timer, core.sleep. */
 
-/* Stops all timers of the vm; their handles close in the loop. */
+/* Stops the vm's timers, but for those of tasks that sleep; their handles close in the loop. */
 void timer_stop_all(struct vm *vm);
 
 #endif

@@ -14,6 +14,7 @@
 #include "script/observer.h"
 #include "script/publication.h"
 #include "script/stream.h"
+#include "script/takeover.h"
 #include "script/task.h"
 #include "script/timer.h"
 
@@ -123,21 +124,26 @@ static int open_state(lua_State *L)
     return 0;
 }
 
-int vm_open(struct vm *vm, uv_loop_t *loop, struct hub *hub, const struct vm_host *host,
-            const struct vm_options *options)
+int vm_open(struct vm *vm, uv_loop_t *loop, struct hub *hub, struct pipeline *pipeline,
+            struct budget *budget, const struct vm_host *host, const struct vm_options *options)
 {
-    *vm = (struct vm){.loop = loop, .hub = hub, .host = *host, .options = *options};
+    *vm = (struct vm){.loop = loop,
+                      .hub = hub,
+                      .pipeline = pipeline,
+                      .budget = budget,
+                      .host = *host,
+                      .options = *options};
+    if (pipeline->vm == NULL)
+        pipeline->vm = vm;
+    list_init(&vm->declared);
     list_init(&vm->tasks);
     list_init(&vm->idle_tasks);
     list_init(&vm->timers);
     list_init(&vm->observers);
     pattern_tree_init(&vm->observer_tree);
     list_init(&vm->addresses);
-    list_init(&vm->publications);
-    idempotency_init(&vm->idempotency);
     for (int i = 0; i < HOOK_COUNT; i++)
         vm->hooks[i] = LUA_NOREF;
-    budget_init(&vm->budget, options->budget);
     vm->L = lua_newstate(allocate, vm);
     if (vm->L == NULL)
         return -ENOMEM;
@@ -172,15 +178,13 @@ void vm_close(struct vm *vm)
     stream_forget_all(vm);
     observer_stop_all(vm);
     backlog_forget_all(vm);
-    publication_close(vm);
-    idempotency_deinit(&vm->idempotency);
     free_addresses(vm);
+    takeover_forget_channels(vm);
     if (vm->L != NULL)
         lua_close(vm->L);
     vm->L = NULL;
     map_deinit(&vm->streams);
     pattern_tree_deinit(&vm->observer_tree);
-    budget_deinit(&vm->budget);
     free(vm->folder);
 }
 
@@ -207,6 +211,44 @@ static void set_folder(struct vm *vm, const char *name, bool is_file)
     lua_pushfstring(L, "%s?.lua;%s?/init.lua;%s", vm->folder, vm->folder, lua_tostring(L, -1));
     lua_setfield(L, -3, "path");
     lua_pop(L, 2);
+}
+
+/* Modules that `require` found as files, besides the script itself. */
+static int l_files(lua_State *L)
+{
+    lua_getglobal(L, "package");
+    lua_getfield(L, 1, "loaded");
+    lua_getfield(L, 1, "path");
+    lua_newtable(L);
+    lua_pushnil(L);
+    while (lua_next(L, 2) != 0) {
+        lua_pop(L, 1);
+        if (lua_type(L, -1) != LUA_TSTRING)
+            continue;
+        lua_getfield(L, 1, "searchpath");
+        lua_pushvalue(L, -2);
+        lua_pushvalue(L, 3);
+        lua_call(L, 2, 1);
+        if (lua_isnil(L, -1))
+            lua_pop(L, 1);
+        else
+            lua_rawseti(L, 4, (lua_Integer)lua_rawlen(L, 4) + 1);
+    }
+    return 1;
+}
+
+void vm_files(struct vm *vm, void (*each)(void *context, const char *path), void *context)
+{
+    lua_State *L = vm->L;
+    lua_pushcfunction(L, l_files);
+    bool ok = call_function(vm, L, 0, 1) == CALL_DONE;
+    lua_Integer count = ok ? (lua_Integer)lua_rawlen(L, -1) : 0;
+    for (lua_Integer i = 1; i <= count; i++) {
+        lua_rawgeti(L, -1, i);
+        each(context, lua_tostring(L, -1));
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
 }
 
 bool vm_run(struct vm *vm, const char *name, const char *code, size_t length)

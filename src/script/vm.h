@@ -11,7 +11,6 @@
 #include "core/exchange.h"
 #include "core/hub.h"
 #include "script/budget.h"
-#include "script/idempotency.h"
 
 /* The script's Lua state and what it may touch: the hub, the loop, and its host. One thread. */
 
@@ -27,6 +26,9 @@ struct vm_host {
     void (*send)(void *context, connection_id connection,
                  struct frame *frame); /* takes a reference */
     void (*end)(void *context, connection_id connection);
+    /* Ends the stream, and tells its client when to come back. */
+    void (*leave)(void *context, connection_id connection);
+    void (*reload)(void *context); /* soon */
 };
 
 struct vm_options {
@@ -44,12 +46,14 @@ enum vm_hook {
     HOOK_DURATION, /* (duration) -> seconds, or nil and a message */
     HOOK_EVENT,    /* (event): raises because of an unknown field */
     HOOK_EMIT,     /* (name, ...): runs the handlers of sse.on */
+    HOOK_KEEPS,    /* (route) -> whether the script has that route */
+    HOOK_REFILTER, /* (a group's key) -> its filter's function, or nil */
     HOOK_DESCRIBE, /* () -> text for --check */
     HOOK_COUNT,
 };
 
 struct task;
-struct store;
+struct pipeline;
 
 struct vm {
     lua_State *L;
@@ -57,7 +61,10 @@ struct vm {
     struct hub *hub;
     struct vm_host host;
     struct vm_options options;
-    struct budget budget;
+    struct budget *budget; /* shared like the pipeline */
+    struct vm *previous;   /* while the script is loaded in the place of a running one */
+    bool retired;          /* another script has taken its place */
+    struct list declared;  /* channels of sse.channel: struct vm_channel */
     size_t memory;
     unsigned depth;     /* of entries into Lua */
     lua_State *running; /* the coroutine that runs, NULL outside of Lua */
@@ -70,19 +77,22 @@ struct vm {
     struct list observers;
     struct pattern_tree observer_tree;
     unsigned observer_depth;
-    struct map streams;    /* sse.stream's, by connection */
-    struct map backlogs;   /* subscribers that read from the store, by connection */
-    struct store *store;   /* of sse.store; NULL when logs are in memory alone */
-    bool store_is_default; /* for channels that do not say */
-    uv_async_t store_async;
-    uint64_t reserved;        /* sequences up to here may be given, as far as the store knows */
-    struct list publications; /* that wait for the store, in order of sequence */
-    struct idempotency idempotency;
-    struct list addresses; /* of sse.listen, in order: struct vm_address */
-    bool watches_closing;  /* sse.on "unsubscribe" has handlers */
+    struct map streams;        /* sse.stream's, by connection */
+    struct map backlogs;       /* subscribers that read from the store, by connection */
+    struct pipeline *pipeline; /* of publications; shared by the scripts that follow each other */
+    struct list addresses;     /* of sse.listen, in order: struct vm_address */
+    bool watches_closing;      /* sse.on "unsubscribe" has handlers */
     bool loading;
     char *folder; /* of the script, ends with "/" */
     uint64_t errors;
+};
+
+/* A channel that the script declares, with its options: they apply when the script takes over. */
+struct vm_channel {
+    struct list link;
+    struct channel *channel;
+    struct channel_options options;
+    char *reset_name;
 };
 
 struct vm_address {
@@ -91,15 +101,24 @@ struct vm_address {
     char *where; /* the script's line */
 };
 
-/* Opens the state with the library. The hub and host are borrowed. 0 or a negative code. */
-int vm_open(struct vm *vm, uv_loop_t *loop, struct hub *hub, const struct vm_host *host,
-            const struct vm_options *options);
+/* Opens the state with the library. The rest is borrowed. 0 or a negative code. */
+int vm_open(struct vm *vm, uv_loop_t *loop, struct hub *hub, struct pipeline *pipeline,
+            struct budget *budget, const struct vm_host *host, const struct vm_options *options);
 /* Ends all tasks and timers; what they hold open closes in the loop. */
 void vm_close(struct vm *vm);
 
 /* Runs a script. `name` is its path, "-" for standard input; `code` is the text to run, or NULL to
  * read the file. False when it failed; the error is logged with its place. */
 bool vm_run(struct vm *vm, const char *name, const char *code, size_t length);
+
+/* Lets a script that was run with `previous` set take over: its channels' options apply, filters go
+ * on with its functions, streams whose route or filter it does not have end, and `previous` is
+ * retired: its timers and sources stop, its streams end, its open requests are still answered. */
+void vm_take_over(struct vm *vm);
+/* True when a retired script has no requests left. */
+bool vm_is_done(const struct vm *vm);
+/* Calls `each` with the path of every file that the script was made of. */
+void vm_files(struct vm *vm, void (*each)(void *context, const char *path), void *context);
 
 /* A request for the script. Takes the exchange. */
 void vm_dispatch(struct vm *vm, connection_id connection, struct exchange *exchange);
