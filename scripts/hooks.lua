@@ -1,5 +1,6 @@
 -- sse.on: handlers of what happens in the router.
 
+local controls = require "sse.controls"
 local core = require "sse.core"
 local options = require "sse.options"
 
@@ -35,6 +36,7 @@ end
 function M.emit(name, ...)
   if name == "closed" then
     local id = ...
+    controls.forget(id)
     local info = streams[id]
     streams[id] = nil
     if info then

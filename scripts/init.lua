@@ -1,6 +1,7 @@
 -- The `sse` module: what scripts require. Behaviour is here and in the files beside, state is in C.
 
 local auth = require "sse.auth"
+local controls = require "sse.controls"
 local core = require "sse.core"
 local describe = require "sse.describe"
 local filter = require "sse.filter"
@@ -25,8 +26,12 @@ local sse = {
   array = json.array,
   after = timers.after,
   auth = auth,
+  controls = function(path, given)
+    routes.add("POST", path .. "/:id", controls.handler(given))
+  end,
   cors = routes.cors,
   every = timers.every,
+  find_stream = controls.find,
   filter = filter.define,
   json = json,
   log = log,

@@ -1,5 +1,6 @@
 -- sse.subscribe: what a handler returns to start a stream of channels.
 
+local controls = require "sse.controls"
 local core = require "sse.core"
 local filter = require "sse.filter"
 local options = require "sse.options"
@@ -51,6 +52,7 @@ local RULES = {
   on_reset = { type = resets.rule },
   with_channel = { type = form_of_channel },
   through = { type = stage_rule },
+  controls = { type = "boolean", default = false },
 }
 
 ---@class sse.Subscription
@@ -122,6 +124,7 @@ function M.new(given)
     heartbeat = milliseconds(checked.heartbeat),
     first = encode_first(checked.first),
     on_reset = checked.on_reset,
+    controls = checked.controls,
   }
   spec.filter_key, spec.filter = filter.resolve(checked.filter, checked.with_channel)
 
@@ -133,14 +136,21 @@ end
 ---@param headers table
 ---@return integer connection
 function Subscription:open(req, headers)
+  local id = self.controls and core.random_id() or nil
   local own = {
+    first = id and core.encode_event { event = "stream", data = { id = id } } .. self.first or self.first,
     route = req.route,
     start = req.last_event_id or self.start or resets.is_snapshot(self.channels) and "earliest" or nil,
     reset = function(info)
       return resets.encode(req, self, info)
     end,
   }
-  return req.handle:subscribe(setmetatable(own, { __index = self }), headers)
+  local spec = setmetatable(own, { __index = self })
+  local connection, chunked = req.handle:subscribe(spec, headers)
+  if id and connection then
+    controls.register(id, connection, spec, chunked)
+  end
+  return connection
 end
 
 return M

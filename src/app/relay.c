@@ -53,6 +53,14 @@ static void host_subscribe(void *context, connection_id connection, struct respo
                                   .response = head});
 }
 
+static void host_move(void *context, connection_id connection, struct subscription *subscription)
+{
+    outbox_push(outbox_for(context, connection),
+                &(struct message){.kind = MESSAGE_MOVE,
+                                  .connection = connection,
+                                  .number = subscription->definition->id});
+}
+
 static void host_stream(void *context, connection_id connection, struct response *head,
                         unsigned heartbeat)
 {
@@ -85,11 +93,19 @@ struct vm_host relay_host(struct router *router)
     return (struct vm_host){.context = router,
                             .respond = host_respond,
                             .subscribe = host_subscribe,
+                            .move = host_move,
                             .stream = host_stream,
                             .send = host_send,
                             .end = host_end,
                             .leave = host_leave,
                             .reload = reload_request};
+}
+
+static void subscriber_left(struct router *router, uint32_t id)
+{
+    struct subscription *subscription = hub_subscription(&router->hub, id);
+    hub_count_subscribers(&router->hub, subscription, -1);
+    hub_unsubscribe(&router->hub, subscription);
 }
 
 static void stream_closed(struct router *router, const struct message *message)
@@ -98,9 +114,7 @@ static void stream_closed(struct router *router, const struct message *message)
         vm_stream_closed(router->vm, message->connection);
         return;
     }
-    struct subscription *subscription = hub_subscription(&router->hub, message->number);
-    hub_count_subscribers(&router->hub, subscription, -1);
-    hub_unsubscribe(&router->hub, subscription);
+    subscriber_left(router, message->number);
     vm_subscriber_closed(router->vm, message->connection);
 }
 
@@ -113,6 +127,9 @@ void relay_receive(void *context, struct message *message)
         break;
     case MESSAGE_CLOSED:
         stream_closed(router, message);
+        break;
+    case MESSAGE_LEFT:
+        subscriber_left(router, message->number);
         break;
     case MESSAGE_TAKEN:
         vm_stream_taken(router->vm, message->connection);

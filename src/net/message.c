@@ -17,6 +17,8 @@ void message_deinit(struct message *message)
     case MESSAGE_REQUEST:
         exchange_free(message->exchange);
         break;
+    case MESSAGE_MOVE:
+    case MESSAGE_LEFT:
     case MESSAGE_END:
     case MESSAGE_LEAVE:
     case MESSAGE_DRAIN:

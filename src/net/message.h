@@ -16,6 +16,7 @@ enum message_kind {
     MESSAGE_SUBSCRIBE, /* connection, response (the head; NULL for a stream of its own), number =
                         * subscription, sequence = cursor
                         */
+    MESSAGE_MOVE,      /* connection, number = subscription: the subscriber goes on with that one */
     MESSAGE_STREAM,    /* connection, response (the head), number = heartbeat in milliseconds */
     MESSAGE_SEND,      /* connection, frame: for a stream of its own */
     MESSAGE_END,       /* connection: the stream ends when all is sent */
@@ -25,6 +26,7 @@ enum message_kind {
     /* From a shard. */
     MESSAGE_REQUEST, /* connection, exchange */
     MESSAGE_CLOSED,  /* connection, number = subscription or NO_SUBSCRIPTION */
+    MESSAGE_LEFT,    /* connection, number = subscription that it was moved from */
     MESSAGE_TAKEN,   /* connection: the stream of its own has sent all it was given */
     MESSAGE_DRAINED, /* number = shard: it has no connections left after MESSAGE_DRAIN */
 };

@@ -253,12 +253,11 @@ static void stop(struct shard *shard)
 /* The decision on a request whose connection is gone: what it promised is taken back. */
 static void decline(struct shard *shard, struct message *message)
 {
-    if (message->kind == MESSAGE_SUBSCRIBE || message->kind == MESSAGE_STREAM)
+    bool counts = message->kind == MESSAGE_SUBSCRIBE || message->kind == MESSAGE_MOVE;
+    if (counts || message->kind == MESSAGE_STREAM)
         shard_tell(shard, &(struct message){.kind = MESSAGE_CLOSED,
                                             .connection = message->connection,
-                                            .number = message->kind == MESSAGE_SUBSCRIBE
-                                                          ? message->number
-                                                          : NO_SUBSCRIPTION});
+                                            .number = counts ? message->number : NO_SUBSCRIPTION});
     message_deinit(message);
 }
 
@@ -276,6 +275,9 @@ static void receive_for(struct shard *shard, struct connection *connection, stru
         }
         stream_subscribe(connection, message->response,
                          replica_audience(&shard->replica, message->number), message->sequence);
+        break;
+    case MESSAGE_MOVE:
+        stream_move(connection, replica_audience(&shard->replica, message->number));
         break;
     case MESSAGE_STREAM:
         stream_open(connection, message->response, message->number);

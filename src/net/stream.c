@@ -233,6 +233,33 @@ void stream_join(struct connection *connection, struct audience *audience, uint6
     stream_pump(connection);
 }
 
+void stream_move(struct connection *connection, struct audience *audience)
+{
+    struct subscriber *subscriber = &connection->subscriber;
+    struct shard *shard = connection->shard;
+    uint32_t left = audience->definition->id;
+    if (subscriber->audience != NULL && connection->state == CONNECTION_STREAMING) {
+        fanout_serve(shard, subscriber->audience);
+        fanout_serve(shard, audience);
+    }
+    /* Serving may have closed the connection, which has told of its old subscription then. */
+    if (subscriber->audience != NULL && connection->state == CONNECTION_STREAMING) {
+        struct frame *partial = subscriber->partial;
+        uint32_t written = subscriber->written;
+        uint64_t cursor =
+            subscriber_is_in_step(subscriber) ? shard->replica.sequence : subscriber->cursor;
+        left = subscriber->audience->definition->id;
+        subscriber->partial = NULL;
+        audience_remove(subscriber);
+        audience_add(audience, subscriber, cursor);
+        subscriber->partial = partial;
+        subscriber->written = written;
+    }
+    shard_tell(shard, &(struct message){
+                          .kind = MESSAGE_LEFT, .connection = connection->id, .number = left});
+    stream_pump(connection);
+}
+
 void stream_open(struct connection *connection, struct response *head, unsigned heartbeat)
 {
     begin(connection, head);

@@ -14,6 +14,9 @@ void stream_subscribe(struct connection *connection, struct response *head,
 void stream_open(struct connection *connection, struct response *head, unsigned heartbeat);
 /* A stream of its own, which has sent all it was given, joins the audience at the cursor. */
 void stream_join(struct connection *connection, struct audience *audience, uint64_t cursor);
+/* The subscriber goes on with another audience from where it is. Tells the script when it has left
+ * the old one. */
+void stream_move(struct connection *connection, struct audience *audience);
 /* Queues a frame of a stream of its own. Borrows it. */
 void stream_send(struct connection *connection, struct frame *frame);
 

@@ -193,6 +193,17 @@ bool backlog_closed(struct vm *vm, connection_id connection)
     return true;
 }
 
+bool backlog_move(struct vm *vm, connection_id connection, struct subscription *subscription)
+{
+    struct backlog *backlog = map_get(&vm->backlogs, key_of(&connection));
+    if (backlog == NULL)
+        return false;
+    hub_count_subscribers(vm->hub, backlog->subscription, -1);
+    hub_unsubscribe(vm->hub, backlog->subscription);
+    backlog->subscription = subscription;
+    return true;
+}
+
 void backlog_leave(struct vm *vm)
 {
     size_t position = 0;

@@ -20,6 +20,9 @@ void backlog_start(struct vm *vm, connection_id connection, struct response *hea
 bool backlog_taken(struct vm *vm, connection_id connection);
 /* The connection is gone while it read. False when it is none of ours. */
 bool backlog_closed(struct vm *vm, connection_id connection);
+/* The reader goes on with another subscription, whose reference it takes. False when it is none of
+ * ours. */
+bool backlog_move(struct vm *vm, connection_id connection, struct subscription *subscription);
 /* Ends the streams that still read, as their clients should come back through a new script. */
 void backlog_leave(struct vm *vm);
 void backlog_forget_all(struct vm *vm);

@@ -1,6 +1,8 @@
 #include "script/module.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 
 #include "base/log_line.h"
@@ -170,6 +172,19 @@ static int l_hash(lua_State *L)
     return 1;
 }
 
+/* core.random_id() -> 32 hex digits that nobody can guess */
+static int l_random_id(lua_State *L)
+{
+    unsigned char bytes[16];
+    char text[33];
+    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
+        return luaL_error(L, "the system has no random bytes");
+    for (int i = 0; i < 16; i++)
+        snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+    lua_pushlstring(L, text, 32);
+    return 1;
+}
+
 /* core.epoch() -> the epoch of ids */
 static int l_epoch(lua_State *L)
 {
@@ -255,6 +270,7 @@ static int l_open(lua_State *L)
         {"decode_uri", l_decode_uri},
         {"parse_query", l_parse_query},
         {"is_utf8", l_is_utf8},
+        {"random_id", l_random_id},
         {"reload", l_reload},
         {"hash", l_hash},
         {"state", takeover_state},

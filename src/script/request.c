@@ -333,7 +333,7 @@ static bool push_opening(lua_State *L, struct vm *vm, const struct plan *plan,
     return true;
 }
 
-/* request:subscribe(spec, headers) -> connection */
+/* request:subscribe(spec, headers) -> connection, whether its body is chunked; nothing for HEAD */
 static int l_subscribe(lua_State *L)
 {
     struct pending *pending = request_check(L, 1);
@@ -370,7 +370,25 @@ static int l_subscribe(lua_State *L)
         vm->host.subscribe(vm->host.context, pending->connection, head, subscription,
                            result.cursor);
     lua_pushinteger(L, (lua_Integer)pending->connection);
-    return 1;
+    lua_pushboolean(L, plan.source.chunked);
+    return 2;
+}
+
+/* core.move(connection, spec, chunked): the subscriber goes on with the subscription of the spec */
+static int l_move(lua_State *L)
+{
+    struct vm *vm = vm_of(L);
+    struct plan plan;
+    connection_id connection = (connection_id)luaL_checkinteger(L, 1);
+    lua_settop(L, 3);
+    read_plan(L, 2, &plan);
+    plan.source.chunked = lua_toboolean(L, 3);
+    read_filter(L, 2, &plan);
+    struct subscription *subscription = hub_subscribe(vm->hub, &plan.source);
+    hub_count_subscribers(vm->hub, subscription, 1);
+    if (!backlog_move(vm, connection, subscription))
+        vm->host.move(vm->host.context, connection, subscription);
+    return 0;
 }
 
 /* core.check_start(text) -> whether the text is a starting point */
@@ -400,6 +418,8 @@ void request_open_module(lua_State *L)
                                        {NULL, NULL}};
     lua_pushcfunction(L, l_check_start);
     lua_setfield(L, -2, "check_start");
+    lua_pushcfunction(L, l_move);
+    lua_setfield(L, -2, "move");
     luaL_newmetatable(L, "sse.request");
     luaL_newlib(L, methods);
     lua_setfield(L, -2, "__index");

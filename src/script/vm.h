@@ -21,6 +21,8 @@ struct vm_host {
     void (*respond)(void *context, connection_id connection, struct response *response);
     void (*subscribe)(void *context, connection_id connection, struct response *head,
                       struct subscription *subscription, uint64_t cursor);
+    /* The subscriber goes on with another subscription. */
+    void (*move)(void *context, connection_id connection, struct subscription *subscription);
     void (*stream)(void *context, connection_id connection, struct response *head,
                    unsigned heartbeat);
     void (*send)(void *context, connection_id connection,
