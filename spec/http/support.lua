@@ -151,6 +151,18 @@ function M.drip(port, texts)
   return connections
 end
 
+--- Asks again and again until the answer is yes. For questions that need the loop themselves.
+---@param what string
+---@param condition fun(): boolean
+function M.eventually(what, condition)
+  local deadline = loop.now() + loop.limit()
+  while not condition() do
+    if loop.now() > deadline then
+      loop.raise("in vain waited for " .. what)
+    end
+  end
+end
+
 --- A folder with files in folders, gone after the clean-up.
 ---@param content table<string, string>
 ---@return string path

@@ -1,8 +1,14 @@
 #include "net/admission.h"
 
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "base/log_line.h"
 #include "base/memory.h"
+
+enum { TELL_INTERVAL = 10 }; /* seconds between two log lines about a limit */
 
 struct visitor {
     struct admission_address address;
@@ -30,9 +36,15 @@ static struct slice key_of(const struct admission_address *address)
     return slice_of((const char *)address->bytes, sizeof address->bytes);
 }
 
+static bool is_local(const struct admission_address *address)
+{
+    static const struct admission_address zero;
+    return memcmp(address, &zero, sizeof zero) == 0;
+}
+
 static bool enter_address(struct admission *admission, const struct admission_address *address)
 {
-    if (admission->limit_per_address == 0)
+    if (admission->limit_per_address == 0 || is_local(address))
         return true;
     struct visitor *visitor = map_get(&admission->by_address, key_of(address));
     if (visitor == NULL) {
@@ -46,15 +58,46 @@ static bool enter_address(struct admission *admission, const struct admission_ad
     return true;
 }
 
+static bool is_time_to_tell(struct admission *admission)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (admission->told != 0 && now.tv_sec - admission->told < TELL_INTERVAL)
+        return false;
+    admission->told = now.tv_sec;
+    return true;
+}
+
+static void tell(const struct admission *admission, const struct admission_address *address,
+                 bool full, uint64_t refused)
+{
+    char text[64];
+    admission_address_text(address, text, sizeof text);
+    if (full)
+        log_line(LOG_WARN,
+                 "all %u connections are taken (--max-connections); %" PRIu64 " turned away so far",
+                 admission->limit, refused);
+    else
+        log_line(LOG_WARN,
+                 "all %u connections of %s are taken (--max-per-address); %" PRIu64
+                 " turned away so far",
+                 admission->limit_per_address, text, refused);
+}
+
 bool admission_enter(struct admission *admission, const struct admission_address *address)
 {
     pthread_mutex_lock(&admission->mutex);
-    bool admitted = admission->count < admission->limit && enter_address(admission, address);
+    bool full = admission->count >= admission->limit;
+    bool admitted = !full && enter_address(admission, address);
     if (admitted)
         admission->count++;
     else
         admission->refused++;
+    uint64_t refused = admission->refused;
+    bool telling = !admitted && is_time_to_tell(admission);
     pthread_mutex_unlock(&admission->mutex);
+    if (telling)
+        tell(admission, address, full, refused);
     return admitted;
 }
 
@@ -76,4 +119,16 @@ uint32_t admission_count(struct admission *admission)
     uint32_t count = admission->count;
     pthread_mutex_unlock(&admission->mutex);
     return count;
+}
+
+void admission_address_text(const struct admission_address *address, char *out, size_t size)
+{
+    static const unsigned char mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    const unsigned char *bytes = address->bytes;
+    if (is_local(address))
+        snprintf(out, size, "unix");
+    else if (memcmp(bytes, mapped, sizeof mapped) == 0)
+        inet_ntop(AF_INET, bytes + 12, out, (socklen_t)size);
+    else
+        inet_ntop(AF_INET6, bytes, out, (socklen_t)size);
 }

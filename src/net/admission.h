@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "base/map.h"
 
@@ -16,19 +17,23 @@ struct admission {
     uint32_t limit_per_address; /* 0 for no limit of its own */
     uint32_t count;
     uint64_t refused;
+    time_t told; /* when the log was last told of a limit */
     struct map by_address;
 };
 
-/* Binary, IPv4 as IPv4-mapped IPv6. All zero for local sockets. */
+/* Binary, IPv4 as IPv4-mapped IPv6. All zero for local sockets, whose clients are not told apart
+ * and have no limit of their own. */
 struct admission_address {
     unsigned char bytes[16];
 };
 
 void admission_init(struct admission *admission, uint32_t limit, uint32_t limit_per_address);
 void admission_deinit(struct admission *admission);
-/* Counts one more, or returns false when a limit is reached. */
+/* Counts one more, or returns false when a limit is reached; the log is told now and then. */
 bool admission_enter(struct admission *admission, const struct admission_address *address);
 void admission_leave(struct admission *admission, const struct admission_address *address);
 uint32_t admission_count(struct admission *admission);
+/* Writes the address as text: "192.0.2.1", "2001:db8::1" or "unix". */
+void admission_address_text(const struct admission_address *address, char *out, size_t size);
 
 #endif

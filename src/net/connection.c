@@ -1,8 +1,6 @@
 #include "net/connection.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -353,13 +351,5 @@ void connection_open(struct shard *shard, int descriptor, const struct admission
 
 void connection_address(const struct connection *connection, char *out, size_t size)
 {
-    static const unsigned char mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-    static const unsigned char zero[16];
-    const unsigned char *bytes = connection->address.bytes;
-    if (memcmp(bytes, zero, sizeof zero) == 0)
-        snprintf(out, size, "unix");
-    else if (memcmp(bytes, mapped, sizeof mapped) == 0)
-        inet_ntop(AF_INET, bytes + 12, out, (socklen_t)size);
-    else
-        inet_ntop(AF_INET6, bytes, out, (socklen_t)size);
+    admission_address_text(&connection->address, out, size);
 }

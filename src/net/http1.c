@@ -1,6 +1,5 @@
 #include "net/http1.h"
 
-#include <arpa/inet.h>
 #include <stdlib.h>
 #include <time.h>
 

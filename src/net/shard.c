@@ -16,10 +16,11 @@
 
 enum {
     ACCEPTS_PER_TURN = 64,
-    ACCEPT_PAUSE = 100,   /* milliseconds without accepting when descriptors are out */
-    INBOX_LIMIT = 64,     /* batches that wait for a shard until senders wait too */
-    RETRY_MINIMUM = 1000, /* milliseconds told to the clients of a server that ends ... */
-    RETRY_SPREAD = 4000,  /* ... plus up to this, so that they do not all come back at once */
+    ACCEPT_PAUSE = 100,    /* milliseconds without accepting when descriptors are out ... */
+    TELL_INTERVAL = 10000, /* ... and between two log lines about it */
+    INBOX_LIMIT = 64,      /* batches that wait for a shard until senders wait too */
+    RETRY_MINIMUM = 1000,  /* milliseconds told to the clients of a server that ends ... */
+    RETRY_SPREAD = 4000,   /* ... plus up to this, so that they do not all come back at once */
 };
 
 struct listener_watch {
@@ -152,9 +153,11 @@ static void on_accept_pause(uv_timer_t *timer)
  * would make an EventSource give up for good. */
 static void pause_accepting(struct shard *shard, int error)
 {
-    if (!shard->accept_is_paused)
+    uint64_t now = shard_now(shard);
+    if (shard->accept_told == 0 || now - shard->accept_told >= TELL_INTERVAL) {
         log_line(LOG_WARN, "cannot accept connections: %s; new ones wait", strerror(error));
-    shard->accept_is_paused = true;
+        shard->accept_told = now;
+    }
     watch_listeners(shard, false);
     uv_timer_start(&shard->accept_pause, on_accept_pause, ACCEPT_PAUSE, 0);
 }
@@ -176,7 +179,6 @@ static void on_accept(uv_poll_t *poll, int status, int events)
                 pause_accepting(shard, errno);
             return;
         }
-        shard->accept_is_paused = false;
         struct admission_address address = address_of(&name);
         if (admission_enter(shard->admission, &address))
             connection_open(shard, descriptor, &address);

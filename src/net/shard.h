@@ -59,7 +59,7 @@ struct shard {
     struct listener_watch *watches; /* one per listener */
     unsigned watch_count;
     uv_timer_t accept_pause;
-    bool accept_is_paused;
+    uint64_t accept_told; /* when the log was last told that accepting pauses; 0: never */
 
     struct connection_slot *slots;
     uint32_t slot_count;
