@@ -3,6 +3,9 @@ set(text "/* Generated from scripts/ by cmake/embed.cmake. */\n#include \"script
 set(entries "")
 foreach(file IN LISTS FILES)
   get_filename_component(name "${file}" NAME_WE)
+  if(file MATCHES "/types/")
+    set(name "annotations") # for --types
+  endif()
   file(READ "${file}" hex HEX)
   string(LENGTH "${hex}" digits)
   math(EXPR length "${digits} / 2")

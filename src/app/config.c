@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/log_line.h"
+#include "script/library.h"
 
 enum kind { KIND_COUNT, KIND_SIZE, KIND_DURATION };
 
@@ -62,6 +63,7 @@ enum {
     CODE_THREADS,
     CODE_CHECK,
     CODE_WATCH,
+    CODE_TYPES,
     CODE_SCRIPTS,
     CODE_LEVEL,
     CODE_VERSION,
@@ -73,6 +75,7 @@ static const struct option plain[] = {
     {"threads", required_argument, NULL, CODE_THREADS},
     {"check", no_argument, NULL, CODE_CHECK},
     {"watch", no_argument, NULL, CODE_WATCH},
+    {"types", required_argument, NULL, CODE_TYPES},
     {"scripts", required_argument, NULL, CODE_SCRIPTS},
     {"log-level", required_argument, NULL, CODE_LEVEL},
     {"debug-gc", no_argument, NULL, CODE_GC},
@@ -213,6 +216,22 @@ static bool apply_number(struct config *config, int index, int *status)
     return fail(status, message, optarg);
 }
 
+/* Always false: the program ends here. */
+static bool write_types(int *status, const char *folder)
+{
+    char path[4096];
+    const struct library_file *types = library_find("annotations");
+    snprintf(path, sizeof path, "%s/sse.lua", folder);
+    FILE *file = fopen(path, "w");
+    bool ok = file != NULL && fwrite(types->text, 1, types->length, file) == types->length;
+    if (file != NULL && fclose(file) != 0)
+        ok = false;
+    if (!ok)
+        return fail(status, "cannot write '%s'", path);
+    printf("wrote %s\n", path);
+    return *status = 0, false;
+}
+
 /* False when the program ends here. */
 static bool apply(struct config *config, int code, int *status)
 {
@@ -230,6 +249,8 @@ static bool apply(struct config *config, int code, int *status)
         return set_level(status, optarg);
     case CODE_CHECK:
         return config->check = true;
+    case CODE_TYPES:
+        return write_types(status, optarg);
     case CODE_WATCH:
         return config->watch = true;
     case CODE_GC:

@@ -4,7 +4,7 @@
 
 #include "script/vm.h"
 
-static const struct library_file *find(const char *name)
+const struct library_file *library_find(const char *name)
 {
     for (const struct library_file *file = library_files; file->name != NULL; file++) {
         if (strcmp(file->name, name) == 0)
@@ -46,7 +46,7 @@ static int l_search(lua_State *L)
         return 0;
     if (folder != NULL && load_from_folder(L, folder, name))
         return 1;
-    const struct library_file *file = find(name);
+    const struct library_file *file = library_find(name);
     if (file == NULL) {
         lua_pushfstring(L, "no file '%s.lua' in the router's library", name);
         return 1;

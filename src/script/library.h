@@ -15,6 +15,9 @@ struct library_file {
 /* Generated; ends with an entry whose name is NULL. */
 extern const struct library_file library_files[];
 
+/* The embedded file of that name, or NULL. */
+const struct library_file *library_find(const char *name);
+
 /* Adds the searcher to package.searchers. */
 void library_open(lua_State *L);
 

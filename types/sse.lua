@@ -1,0 +1,304 @@
+---@meta sse
+-- What scripts may use, for the Lua language server and for the reference in README.md, which `./dev reference` makes
+-- from this file. `sse-router --types DIR` writes it where an editor finds it.
+-- Durations are seconds or texts such as "500ms", "3s", "10m", "1h", "7d"; sizes are bytes or "64k", "1M", "1G".
+
+---@class sse
+local sse = {}
+
+---@alias sse.Duration number|string
+---@alias sse.Size integer|string
+
+---@class sse.Event
+---@field event? string name; browsers call it "message" when there is none
+---@field data? any text as it is; other values as JSON
+---@field id? string|number an id of your own; without one the router gives `epoch-sequence`
+---@field retry? sse.Duration tells the client how long to wait before it comes back
+---@field key? string of a keyed channel, when the channel's rule does not find it
+---@field meta? any for filters alone; never sent
+---@field idempotency_key? string a repeated publication with the same key within 10 minutes publishes nothing
+
+---@class sse.Channel
+---@field name string
+---@field subscribers integer that listen now
+---@field length integer events in the log in memory
+---@field published integer events since the start
+---@field closed boolean
+local Channel = {}
+
+--- Publishes an event: it is in the log, and on disk for a durable channel, when this returns.
+---@param event sse.Event|string
+---@return string? id nil when the store refused it
+---@return integer|string subscribers or the message
+---@return boolean|string? durable whether it is on disk; or a code
+---@return boolean? duplicate whether its idempotency key was used before
+function Channel:publish(event) end
+
+--- Forgets a key of a keyed channel, and tells readers by a `delete` event or the one given.
+---@param key string
+---@param event? sse.Event
+function Channel:delete(key, event) end
+
+--- Ends the channel's streams once they have sent what is pending.
+function Channel:close() end
+
+---@class sse.Request
+---@field method string
+---@field path string
+---@field params table<string, string> of the route's pattern
+---@field query table<string, string> first value of each key
+---@field query_all table<string, string[]>
+---@field headers table<string, string> by lower-case name
+---@field cookies table<string, string>
+---@field body string
+---@field ip string
+---@field last_event_id? string of the header, or of `?last_event_id=`
+---@field claims? table what sse.auth found out
+local Request = {}
+
+--- The body as JSON.
+---@return any value nil when it is none
+---@return string? message
+function Request:json() end
+
+--- The body as a form.
+---@return table<string, string>
+function Request:form() end
+
+---@class sse.Client: sse.Request
+---@field closed boolean
+local Client = {}
+
+--- Sends an event to this client; waits while its reader is behind.
+---@param event sse.Event|string
+---@return boolean? sent nil when the client has gone
+---@return string? message
+function Client:send(event) end
+
+--- Sends a comment.
+---@param text string
+function Client:comment(text) end
+
+--- Ends the stream.
+function Client:close() end
+
+---@class sse.Timer
+local Timer = {}
+function Timer:stop() end
+
+---@class sse.RunningStream
+---@field id string
+---@field channels string[]
+---@field closed? boolean
+local RunningStream = {}
+--- Hears these channels too.
+function RunningStream:add(...) end
+--- Hears these channels no more.
+function RunningStream:remove(...) end
+
+---@alias sse.Handler fun(req: sse.Request): any, any, any
+
+-- Serving ------------------------------------------------------------------------------------------------------------
+
+--- Listens on "HOST:PORT", ":PORT", "[IPV6]:PORT" or "unix:PATH". May be called again.
+---@param address string
+function sse.listen(address) end
+
+--- Defines a route. Arguments between path and handler are guards; a channel may stand for the handler.
+---@param path string "/a/:parameter/*rest"
+---@param ... sse.Handler|sse.Channel
+function sse.get(path, ...) end
+
+--- See sse.get.
+function sse.post(path, ...) end
+--- See sse.get.
+function sse.put(path, ...) end
+--- See sse.get.
+function sse.patch(path, ...) end
+--- See sse.get.
+function sse.delete(path, ...) end
+--- A route for every method.
+function sse.any(path, ...) end
+
+--- Guards for every route defined from here on; what a guard returns ends the request.
+---@param ... sse.Handler
+function sse.use(...) end
+
+--- Lets pages of other origins in: "*", an origin, or { origins =, credentials =, headers =, max_age = }.
+---@param options string|table
+function sse.cors(options) end
+
+--- Serves a folder's files, with types, ETag, 304 and ranges.
+---@param prefix string
+---@param folder string relative to the script's
+---@param options? { index: string, cache_control: string, dotfiles: boolean }
+function sse.static(prefix, folder, options) end
+
+--- A handler that serves one file.
+---@param path string
+---@return sse.Handler
+function sse.file(path) end
+
+---@class sse.auth
+sse.auth = {}
+
+--- A guard that wants `?token=` or `Authorization: Bearer`: without 401, with a wrong one 403.
+---@param options { secret: string|string[], scope?: string, query?: string|false, header?: boolean }
+---@return sse.Handler
+function sse.auth.token(options) end
+
+-- Channels and streams -----------------------------------------------------------------------------------------------
+
+--- The channel of that name, with these options from now on.
+---@param name string
+---@param options? { history: integer, max_age: sse.Duration, max_bytes: sse.Size, key: string|function, on_lag: "disconnect"|"skip", on_reset: string|false|function, durable: boolean, durability: "full"|"relaxed", max_stored: sse.Size }
+---@return sse.Channel
+function sse.channel(name, options) end
+
+--- Publishes to a channel or a name; see channel:publish.
+---@param channel sse.Channel|string
+---@param event sse.Event|string
+function sse.publish(channel, event) end
+
+--- A stream of channels: return it from a handler. Names may be patterns: "stock.*", "site.**".
+---@param spec table channels first, then options: channels, events, filter, history, start, retry, heartbeat, first, through, with_channel, controls, on_reset
+function sse.subscribe(spec) end
+
+--- A stream of one's own: `fn` runs as a coroutine for each client.
+---@param fn fun(client: sse.Client)
+---@param options? { retry: sse.Duration, heartbeat: sse.Duration }
+function sse.stream(fn, options) end
+
+--- A named filter: false drops the event, true lets it through, a table is a changed event.
+---@param name string
+---@param fn fun(event: sse.Event, ...): any
+function sse.filter(name, fn) end
+
+--- Keeps durable channels in a database: "sqlite:feeds.db". Before the first channel.
+---@param where string
+---@param options? { default: boolean } false: only channels with `durable = true`
+function sse.store(where, options) end
+
+--- A ready-made endpoint: what is posted is published. The path names `:channel`, or the option does.
+---@param path string
+---@param options? { channel: sse.Channel|string, guards: sse.Handler|sse.Handler[], method: "POST"|"PUT" }
+function sse.publisher(path, options) end
+
+--- An endpoint that changes the channels of running streams; their subscriptions have `controls = true`.
+---@param path string
+---@param options { allow: fun(req: sse.Request, name: string): boolean }
+function sse.controls(path, options) end
+
+--- The running stream of an id that sse.controls streams told their client.
+---@param id string
+---@return sse.RunningStream?
+function sse.find_stream(id) end
+
+-- Pipes --------------------------------------------------------------------------------------------------------------
+
+--- Sends events on from channels (names, patterns, lists) to a channel, through functions and stages.
+---@param from any
+---@param to sse.Channel|string|fun(event: sse.Event): string?
+---@param ... any functions of the event, or stages
+---@return { stop: fun(self) }
+function sse.pipe(from, to, ...) end
+
+--- A stage: at most one event in each interval, the first.
+---@param interval sse.Duration
+function sse.throttle(interval) end
+--- A stage: the last event of a burst, when none has come for the interval.
+---@param interval sse.Duration
+function sse.debounce(interval) end
+--- A stage: the last event of each interval.
+---@param interval sse.Duration
+function sse.sample(interval) end
+--- A stage: up to `count` events as one list, after `time` at the latest.
+---@param count integer
+---@param time? sse.Duration
+function sse.batch(count, time) end
+--- A stage: leaves out events whose key (a field, a function, or all the data) was among the last ones.
+---@param key? string|fun(event: sse.Event): any
+---@param limit? integer
+function sse.dedupe(key, limit) end
+
+-- Time and tasks -----------------------------------------------------------------------------------------------------
+
+--- Calls `fn` again and again; never twice at once.
+---@param interval sse.Duration
+---@param fn function
+---@return sse.Timer
+function sse.every(interval, fn) end
+
+--- Calls `fn` once.
+---@param delay sse.Duration
+---@param fn function
+---@return sse.Timer
+function sse.after(delay, fn) end
+
+--- Waits, while others go on.
+---@param duration sse.Duration
+function sse.sleep(duration) end
+
+--- Runs `fn` as a coroutine that may wait.
+---@param fn function
+function sse.spawn(fn, ...) end
+
+--- A value for a `<close>` variable: `fn` runs at the end of its block, also when a client leaves.
+---@param fn function
+function sse.defer(fn) end
+
+--- Seconds since 1970.
+---@return number
+function sse.now() end
+
+--- Calls `fn` on "subscribe", "unsubscribe", "shutdown" or "error".
+---@param event string
+---@param fn function
+function sse.on(event, fn) end
+
+--- Loads the script anew, soon; so do SIGHUP and --watch.
+function sse.reload() end
+
+--- A table of plain data that outlives reloads.
+---@param name string
+---@param default? table
+---@return table
+function sse.state(name, default) end
+
+-- Values -------------------------------------------------------------------------------------------------------------
+
+--- Marks a table as a list, so that it is [] in JSON when it is empty.
+---@param list table
+---@return table
+function sse.array(list) end
+
+--- null in JSON.
+sse.null = nil
+
+---@class sse.json
+sse.json = {}
+--- The value as JSON text; raises with the path of what cannot be sent.
+function sse.json.encode(value) end
+--- The value of JSON text, or nil and a message.
+function sse.json.decode(text) end
+
+--- The parts of "a,b,c", without spaces around them.
+---@param text? string
+---@param separator? string
+---@return string[]
+function sse.split(text, separator) end
+
+--- Numbers of this machine: cpu, cpus, load1, memory_total, memory_used, uptime, network_received, ...
+---@return table<string, number>
+function sse.system() end
+
+--- Counters of the router: published, evicted_history, evicted_age, evicted_bytes, evicted_total, channels, ...
+---@return table<string, integer>
+function sse.stats() end
+
+---@class sse.log
+sse.log = {}
+--- Writes a line to the router's log. Also debug, warn and error.
+function sse.log.info(...) end
+
+return sse
