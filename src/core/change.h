@@ -18,6 +18,7 @@ enum change_kind {
     CHANGE_APPEND,        /* channel, frame, verdicts */
     CHANGE_EVICT,         /* channel, sequence */
     CHANGE_SUPERSEDE,     /* channel, sequence */
+    CHANGE_FORGET,        /* channel, sequence: that event alone is evicted */
     CHANGE_VARIANT,       /* channel, number = slot, sequence, frame: comes before the event or, for
                              one that is in the log, before its verdict */
     CHANGE_VERDICT,       /* channel, number = slot * 2 + verdict, sequence */

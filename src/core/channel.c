@@ -30,18 +30,28 @@ struct frame *channel_find_key(const struct channel *channel, struct slice key)
     return map_get(&channel->keys, key);
 }
 
+static bool bears_key(const struct channel *channel, const struct frame *frame)
+{
+    return frame != NULL && frame->key.length > 0 &&
+           channel_find_key(channel, frame_part(frame, frame->key)) == frame;
+}
+
+/* Returns the frame that bore the key, or NULL. */
+static struct frame *remove_key(struct channel *channel, struct slice key)
+{
+    struct frame *frame = map_remove(&channel->keys, key);
+    if (frame != NULL && frame->flags & FRAME_TOMBSTONE)
+        channel->tombstones--;
+    return frame;
+}
+
 uint64_t channel_evict_oldest(struct channel *channel)
 {
     struct log *log = &channel->log;
-    uint32_t position = 0;
-    while (log_at(log, position)->frame == NULL)
-        position++;
-    struct frame *frame = log_at(log, position)->frame;
+    struct frame *frame = log_at(log, 0)->frame;
     uint64_t sequence = frame->sequence;
-    if (frame->key.length > 0 && channel_find_key(channel, frame_part(frame, frame->key)) == frame)
-        map_remove(&channel->keys, frame_part(frame, frame->key));
-    if (frame->flags & FRAME_TOMBSTONE)
-        channel->tombstones--;
+    if (bears_key(channel, frame))
+        remove_key(channel, frame_part(frame, frame->key));
     log_evict(log, sequence);
     return sequence;
 }
@@ -50,34 +60,33 @@ uint64_t channel_forget_tombstone(struct channel *channel)
 {
     struct log *log = &channel->log;
     uint32_t position = 0;
-    while (log_at(log, position)->frame == NULL ||
+    while (!bears_key(channel, log_at(log, position)->frame) ||
            !(log_at(log, position)->frame->flags & FRAME_TOMBSTONE))
         position++;
     struct frame *frame = log_at(log, position)->frame;
     uint64_t sequence = frame->sequence;
-    channel_forget_key(channel, frame_part(frame, frame->key));
-    if (sequence > log->evicted)
-        log->evicted = sequence;
+    remove_key(channel, frame_part(frame, frame->key));
+    log_forget(log, sequence);
     return sequence;
 }
 
 uint64_t channel_forget_key(struct channel *channel, struct slice key)
 {
-    struct frame *frame = map_remove(&channel->keys, key);
+    struct frame *frame = remove_key(channel, key);
     if (frame == NULL)
         return 0;
     uint64_t sequence = frame->sequence;
-    if (frame->flags & FRAME_TOMBSTONE)
-        channel->tombstones--;
     log_supersede(&channel->log, sequence);
     return sequence;
 }
 
 void channel_append(struct channel *channel, struct frame *frame, const uint64_t *verdicts)
 {
-    log_append(&channel->log, frame, verdicts, channel_verdict_words(channel));
-    if (channel->options.keyed && frame->key.length > 0)
-        map_put(&channel->keys, frame_part(frame, frame->key), frame);
+    uint32_t words = verdicts == NULL ? 0 : channel_verdict_words(channel);
+    log_append(&channel->log, frame, verdicts, words);
+    if (!channel->options.keyed || frame->key.length == 0)
+        return;
+    map_put(&channel->keys, frame_part(frame, frame->key), frame);
     if (frame->flags & FRAME_TOMBSTONE)
         channel->tombstones++;
 }

@@ -29,7 +29,12 @@ struct group {
     struct slice key; /* owned */
     uint32_t references;
     int reference;
-    enum group_kind { GROUP_UNKNOWN, GROUP_PLAIN, GROUP_CHANGES, GROUP_GONE } kind; /* what its filter does */
+    enum group_kind {
+        GROUP_UNKNOWN,
+        GROUP_PLAIN,
+        GROUP_CHANGES,
+        GROUP_GONE
+    } kind; /* what its filter does */
 };
 
 struct channel_group {
@@ -52,7 +57,7 @@ struct channel {
     struct channel_options options;
     struct log log;
     struct map keys;     /* of a keyed channel: key -> the frame in the log that bears it */
-    uint32_t tombstones; /* in the log; as many as `history` allows */
+    uint32_t tombstones; /* among the keys' bearers; as many as `history` allows */
     struct channel_group *groups;
     uint32_t group_count; /* slots, free ones included */
     struct heap_node expiry;
@@ -83,7 +88,8 @@ static inline bool channel_keeps(const struct channel *channel)
 struct frame *channel_find_key(const struct channel *channel, struct slice key);
 /* Takes the key's event out of the log. Returns its sequence, or 0. */
 uint64_t channel_forget_key(struct channel *channel, struct slice key);
-/* Appends, and registers the frame's key when the channel is keyed. */
+/* Appends, and registers the frame's key when the channel is keyed. No verdicts (NULL) are false.
+ */
 void channel_append(struct channel *channel, struct frame *frame, const uint64_t *verdicts);
 
 /* The slot of the group, taken anew when the channel does not have it yet; counts the user. */

@@ -128,8 +128,8 @@ static void forget_tombstone(struct hub *hub, struct channel *channel)
     uint64_t sequence = channel_forget_tombstone(channel);
     account(hub, channel, before);
     hub->counters.tombstones++;
-    hub_tell(hub, &(struct change){
-                      .kind = CHANGE_SUPERSEDE, .channel = channel->id, .sequence = sequence});
+    hub_tell(hub,
+             &(struct change){.kind = CHANGE_FORGET, .channel = channel->id, .sequence = sequence});
 }
 
 static void retain(struct hub *hub, struct channel *channel)
@@ -280,7 +280,7 @@ static void append(struct hub *hub, struct channel *channel, struct frame *frame
     struct change change = {.kind = CHANGE_APPEND,
                             .channel = channel->id,
                             .frame = frame,
-                            .words = channel_verdict_words(channel)};
+                            .words = verdicts == NULL ? 0 : channel_verdict_words(channel)};
     if (change.words > 1)
         change.verdicts = (uint64_t *)verdicts;
     else
@@ -353,5 +353,7 @@ void hub_continue(struct hub *hub, const char *epoch, uint64_t sequence)
 
 void hub_restore(struct hub *hub, struct channel *channel, struct frame *frame)
 {
+    if (channel->options.keyed && frame->key.length > 0)
+        supersede(hub, channel, frame_part(frame, frame->key));
     append(hub, channel, frame, NULL, NULL);
 }

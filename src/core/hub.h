@@ -136,7 +136,7 @@ struct subscription *hub_subscription(const struct hub *hub, uint32_t id);
 void hub_end_subscription(struct hub *hub, const struct subscription *subscription);
 
 /* A subscriber has come or gone: keeps the channels' counts. */
-void hub_count_subscribers(struct hub *hub, const struct subscription *subscription, int change);
+void hub_count_subscribers(struct hub *hub, struct subscription *subscription, int change);
 
 /* The group for that key (a filter's name and arguments), or NULL. */
 struct group *hub_find_group(const struct hub *hub, struct slice key);

@@ -136,6 +136,13 @@ void log_supersede(struct log *log, uint64_t sequence)
         rebuild(log, capacity_for(log_length(log)), log->verdict_words);
 }
 
+void log_forget(struct log *log, uint64_t sequence)
+{
+    log_supersede(log, sequence);
+    if (sequence > log->evicted)
+        log->evicted = sequence;
+}
+
 uint32_t log_after(const struct log *log, uint64_t sequence)
 {
     uint32_t low = 0, high = log->count;

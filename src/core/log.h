@@ -58,6 +58,8 @@ void log_evict(struct log *log, uint64_t sequence);
 
 /* Makes a hole of the entry with that sequence, if there is one. */
 void log_supersede(struct log *log, uint64_t sequence);
+/* The same for an event that nothing newer replaces: remembers that it is gone. */
+void log_forget(struct log *log, uint64_t sequence);
 
 static inline struct log_entry *log_at(const struct log *log, uint32_t position)
 {

@@ -19,6 +19,7 @@ static void channel_deinit(struct replica_channel *channel)
     frame_unref(channel->names);
     log_variants_free(channel->variants);
     log_deinit(&channel->log);
+    free(channel->forgotten);
     free(channel->audiences);
     free(channel);
 }
@@ -94,13 +95,31 @@ static void append(struct replica *replica, struct change *change)
     mark_dirty(replica, channel);
 }
 
+static void evict_later(struct replica *replica, struct replica_channel *channel)
+{
+    channel->evicted_at = ++replica->evictions;
+    if (list_is_empty(&channel->evicting))
+        list_append(&replica->evicting, &channel->evicting);
+}
+
 static void evict(struct replica *replica, const struct change *change)
 {
     struct replica_channel *channel = replica->channels[change->channel];
     channel->evict_to = change->sequence;
-    channel->evicted_at = ++replica->evictions;
-    if (list_is_empty(&channel->evicting))
-        list_append(&replica->evicting, &channel->evicting);
+    evict_later(replica, channel);
+}
+
+static void forget(struct replica *replica, const struct change *change)
+{
+    struct replica_channel *channel = replica->channels[change->channel];
+    if (channel->forgotten_count == channel->forgotten_capacity) {
+        channel->forgotten_capacity =
+            channel->forgotten_capacity == 0 ? 4 : channel->forgotten_capacity * 2;
+        channel->forgotten =
+            memory_grow(channel->forgotten, channel->forgotten_capacity * sizeof(uint64_t));
+    }
+    channel->forgotten[channel->forgotten_count++] = change->sequence;
+    evict_later(replica, channel);
 }
 
 /* For an event in the log, or for the one that comes next. */
@@ -251,6 +270,9 @@ void replica_apply(struct replica *replica, struct change *change)
     case CHANGE_SUPERSEDE:
         log_supersede(&replica->channels[change->channel]->log, change->sequence);
         break;
+    case CHANGE_FORGET:
+        forget(replica, change);
+        break;
     case CHANGE_VARIANT:
         set_variant(replica, change);
         break;
@@ -286,6 +308,9 @@ void replica_settle(struct replica *replica)
             CONTAINER_OF(replica->evicting.next, struct replica_channel, evicting);
         list_remove(&channel->evicting);
         log_evict(&channel->log, channel->evict_to);
+        for (uint32_t i = 0; i < channel->forgotten_count; i++)
+            log_forget(&channel->log, channel->forgotten[i]);
+        channel->forgotten_count = 0;
     }
 }
 

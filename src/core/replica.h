@@ -76,6 +76,9 @@ struct replica_channel {
     struct frame *names; /* its key is the channel's, its name the reset event's */
     struct log log;
     uint64_t evict_to;   /* an eviction that waits for the next replica_settle */
+    uint64_t *forgotten; /* events that are evicted alone, then */
+    uint32_t forgotten_count;
+    uint32_t forgotten_capacity;
     uint64_t evicted_at; /* the replica's count of evictions at the last one */
     struct list evicting;
     struct log_variant *variants; /* of the event that comes next */

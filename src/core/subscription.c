@@ -105,6 +105,7 @@ static void add_channel(struct hub *hub, struct subscription *subscription, stru
         channel->patterns++;
     else
         channel->subscriptions++;
+    channel->subscribers += subscription->subscribers;
     subscription->channels[subscription->channel_count++] =
         (struct subscription_channel){channel, slot, by_pattern};
     hub_tell(hub, &(struct change){.kind = CHANGE_SUBSCRIPTION_ADD,
@@ -123,6 +124,7 @@ static void drop_channel(struct subscription *subscription, uint32_t index)
         link->channel->patterns--;
     else
         link->channel->subscriptions--;
+    link->channel->subscribers -= subscription->subscribers;
     *link = subscription->channels[--subscription->channel_count];
 }
 
@@ -274,9 +276,10 @@ struct subscription *hub_subscription(const struct hub *hub, uint32_t id)
     return id < hub->subscription_capacity ? hub->subscriptions[id] : NULL;
 }
 
-void hub_count_subscribers(struct hub *hub, const struct subscription *subscription, int change)
+void hub_count_subscribers(struct hub *hub, struct subscription *subscription, int change)
 {
     (void)hub;
+    subscription->subscribers += (uint32_t)change;
     for (uint32_t i = 0; i < subscription->channel_count; i++)
         subscription->channels[i].channel->subscribers += (uint32_t)change;
 }

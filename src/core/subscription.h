@@ -37,6 +37,7 @@ struct subscription_channel {
 struct subscription {
     struct slice key; /* owned */
     uint32_t references;
+    uint32_t subscribers;
     uint32_t route;
     struct group *group;
     struct definition *definition;

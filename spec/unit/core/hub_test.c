@@ -1,0 +1,484 @@
+#include "support/unit.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "models/world.h"
+
+static struct channel_options with_history(uint32_t history)
+{
+    return (struct channel_options){.history = history};
+}
+
+static struct channel *open_with(struct world *world, const char *name,
+                                 struct channel_options options)
+{
+    struct channel *channel;
+    assert_int_equal(hub_open(&world->hub, slice_text(name), &options, &channel), 0);
+    channel->declared = true;
+    return channel;
+}
+
+static void publish_many(struct world *world, struct channel *channel, int count)
+{
+    for (int i = 0; i < count; i++)
+        world_publish(world, channel, NULL, "x");
+}
+
+static uint64_t oldest(const struct channel *channel)
+{
+    return log_at(&channel->log, 0)->sequence;
+}
+
+static void check(struct world *world)
+{
+    expect_hub_is_sound(&world->hub);
+    expect_replica_follows(world);
+}
+
+/* Channels */
+
+TEST(a_channel_is_opened_once)
+{
+    struct world world;
+    struct channel *first, *second;
+    struct channel_options options = with_history(5), others = with_history(7);
+    world_init(&world);
+    assert_null(hub_find(&world.hub, slice_text("a")));
+    assert_int_equal(hub_open(&world.hub, slice_text("a"), &options, &first), 0);
+    assert_int_equal(hub_open(&world.hub, slice_text("a"), &others, &second), 0);
+    assert_ptr_equal(first, second);
+    assert_int_equal(first->options.history, 5);
+    assert_ptr_equal(hub_find(&world.hub, slice_text("a")), first);
+    check(&world);
+    world_deinit(&world);
+}
+
+TEST(channels_are_limited_and_their_ids_used_again)
+{
+    struct world world;
+    struct channel *channels[200], *another;
+    struct channel_options options = with_history(5);
+    char name[16];
+    world_init(&world);
+    world.hub.limits.channels = 200;
+    for (int i = 0; i < 200; i++) {
+        snprintf(name, sizeof name, "c%d", i);
+        assert_int_equal(hub_open(&world.hub, slice_text(name), &options, &channels[i]), 0);
+        assert_int_equal(channels[i]->id, i);
+    }
+    assert_int_equal(hub_open(&world.hub, slice_text("more"), &options, &another),
+                     ERROR_CHANNEL_LIMIT);
+    check(&world);
+    hub_release(&world.hub, channels[70]);
+    hub_release(&world.hub, channels[3]);
+    assert_int_equal(hub_open(&world.hub, slice_text("more"), &options, &another), 0);
+    assert_int_equal(another->id, 3);
+    assert_int_equal(hub_open(&world.hub, slice_text("yet more"), &options, &another), 0);
+    assert_int_equal(another->id, 70);
+    check(&world);
+    world_deinit(&world);
+}
+
+TEST(a_channel_stays_while_somebody_uses_it)
+{
+    struct world world;
+    world_init(&world);
+    struct channel *channel = world_channel(&world, "a", 5);
+    hub_release(&world.hub, channel);
+    assert_ptr_equal(hub_find(&world.hub, slice_text("a")), channel);
+    struct subscription *subscription = world_subscribe(&world, channel, NULL, WORLD_ALL);
+    channel->declared = false;
+    hub_release(&world.hub, channel);
+    assert_ptr_equal(hub_find(&world.hub, slice_text("a")), channel);
+    world_publish(&world, channel, NULL, "x");
+    hub_unsubscribe(&world.hub, subscription);
+    assert_ptr_equal(hub_find(&world.hub, slice_text("a")), channel);
+    channel->options.max_age = 1;
+    hub_configure(&world.hub, channel, &(struct channel_options){.history = 5, .max_age = 1000},
+                  world.now);
+    assert_int_equal(hub_expire(&world.hub, world.now + 999), 1);
+    assert_int_equal(hub_expire(&world.hub, world.now + 1000), -1);
+    assert_null(hub_find(&world.hub, slice_text("a")));
+    check(&world);
+    world_deinit(&world);
+}
+
+TEST(closing_ends_streams_and_lets_the_events_age)
+{
+    struct world world;
+    world_init(&world);
+    struct channel *channel = world_channel(&world, "a", 5);
+    struct subscription *subscription = world_subscribe(&world, channel, NULL, WORLD_ALL);
+    world_publish(&world, channel, NULL, "x");
+    hub_close(&world.hub, channel);
+    assert_int_equal(world.ended, 1);
+    check(&world);
+    hub_unsubscribe(&world.hub, subscription);
+    assert_int_equal(hub_expire(&world.hub, world.now + HUB_CLOSED_AGE - 1), 1);
+    assert_non_null(hub_find(&world.hub, slice_text("a")));
+    hub_expire(&world.hub, world.now + HUB_CLOSED_AGE);
+    assert_null(hub_find(&world.hub, slice_text("a")));
+    channel = world_channel(&world, "empty", 5);
+    hub_close(&world.hub, channel);
+    assert_null(hub_find(&world.hub, slice_text("empty")));
+    check(&world);
+    world_deinit(&world);
+}
+
+/* Publishing */
+
+static int publish_source(struct world *world, struct channel *channel, const char *id,
+                          const char *name, const char *data)
+{
+    struct frame_source source = {.id = slice_of(id, id == NULL ? 0 : strlen(id)),
+                                  .name = slice_text(name),
+                                  .data = slice_text(data),
+                                  .retry = -1};
+    return world_publish_source(world, channel, &source);
+}
+
+static struct slice last_id(const struct channel *channel)
+{
+    const struct frame *frame = log_at(&channel->log, channel->log.count - 1)->frame;
+    return frame_part(frame, frame->id);
+}
+
+TEST(events_get_one_sequence_over_all_channels)
+{
+    struct world world;
+    world_init(&world);
+    struct channel *a = world_channel(&world, "a", 5), *b = world_channel(&world, "b", 5);
+    assert_int_equal(world_publish(&world, a, NULL, "x"), 1);
+    assert_int_equal(world_publish(&world, b, NULL, "x"), 2);
+    assert_int_equal(world_publish(&world, a, NULL, "x"), 3);
+    assert_text(last_id(a), "epoch-3");
+    assert_text(last_id(b), "epoch-2");
+    assert_int_equal(world.hub.appended, 3);
+    assert_int_equal(a->published, 2);
+    assert_int_equal(world.hub.counters.published, 3);
+    check(&world);
+    world_deinit(&world);
+}
+
+TEST(an_own_id_stays)
+{
+    struct world world;
+    world_init(&world);
+    struct channel *channel = world_channel(&world, "a", 5);
+    assert_int_equal(publish_source(&world, channel, "order/42", "", "x"), 0);
+    assert_text(last_id(channel), "order/42");
+    assert_true(log_at(&channel->log, 0)->frame->flags & FRAME_OWN_ID);
+    world_publish(&world, channel, NULL, "x");
+    assert_text(last_id(channel), "epoch-2");
+    world_deinit(&world);
+}
+
+TEST(a_channel_without_history_sends_no_ids)
+{
+    struct world world;
+    world_init(&world);
+    struct channel *channel = world_channel(&world, "a", 0);
+    world_publish(&world, channel, NULL, "x");
+    assert_int_equal(last_id(channel).length, 0);
+    publish_many(&world, channel, HUB_BACKLOG + 10);
+    assert_int_equal(log_length(&channel->log), HUB_BACKLOG);
+    check(&world);
+    world_deinit(&world);
+}
+
+TEST(bad_events_are_refused_and_take_no_sequence)
+{
+    struct world world;
+    world_init(&world);
+    struct channel *channel = world_channel(&world, "a", 5);
+    char *large = malloc(world.hub.limits.event_bytes + 2);
+    memset(large, 'x', world.hub.limits.event_bytes + 1);
+    large[world.hub.limits.event_bytes + 1] = '\0';
+    assert_int_equal(publish_source(&world, channel, NULL, "", large), ERROR_EVENT_TOO_LARGE);
+    large[world.hub.limits.event_bytes] = '\0';
+    assert_int_equal(publish_source(&world, channel, NULL, "", large), 0);
+    free(large);
+    assert_int_equal(publish_source(&world, channel, NULL, "a\nb", "x"), ERROR_LINE_BREAK);
+    assert_int_equal(publish_source(&world, channel, "\r", "a", "x"), ERROR_LINE_BREAK);
+    assert_int_equal(publish_source(&world, channel, NULL, "", "\xff"), ERROR_UTF8);
+    assert_int_equal(world.hub.sequence, 1);
+    assert_int_equal(world_publish(&world, channel, NULL, "x"), 2);
+    check(&world);
+    world_deinit(&world);
+}
+
+TEST(publishing_in_one_step_fills_in_the_source)
+{
+    struct world world;
+    world_init(&world);
+    struct channel *channel = world_channel(&world, "a", 5);
+    struct frame *frame;
+    struct frame_source source = {.data = slice_text("x"), .retry = -1};
+    assert_int_equal(hub_publish(&world.hub, channel, &source, NULL, &frame), 0);
+    assert_int_equal(source.sequence, 1);
+    assert_text(frame_part(frame, frame->id), "epoch-1");
+    assert_ptr_equal(log_at(&channel->log, 0)->frame, frame);
+    frame_unref(frame);
+    source = (struct frame_source){.data = slice_text("y"), .retry = -1};
+    assert_int_equal(hub_publish(&world.hub, channel, &source, NULL, NULL), 0);
+    check(&world);
+    world_deinit(&world);
+}
+
+TEST(the_life_of_a_log_continues)
+{
+    struct world world;
+    world_init(&world);
+    hub_continue(&world.hub, "older", 100);
+    assert_text(frame_part(world.replica.epoch, world.replica.epoch->payload), "older");
+    struct channel *channel = world_channel(&world, "a", 5);
+    struct frame *frame = frame_new(&(struct frame_source){
+        .id = slice_text("older-90"), .data = slice_text("x"), .retry = -1, .sequence = 90});
+    hub_restore(&world.hub, channel, frame);
+    frame_unref(frame);
+    assert_int_equal(world_publish(&world, channel, NULL, "x"), 101);
+    assert_text(last_id(channel), "older-101");
+    assert_int_equal(oldest(channel), 90);
+    expect_hub_is_sound(&world.hub);
+    world_deinit(&world);
+}
+
+TEST(epochs_are_short_and_plain)
+{
+    char epoch[HUB_EPOCH_MAX + 1];
+    hub_make_epoch(epoch);
+    assert_in_range(strlen(epoch), 1, HUB_EPOCH_MAX);
+    for (const char *byte = epoch; *byte != '\0'; byte++)
+        assert_true(islower((unsigned char)*byte) || isdigit((unsigned char)*byte));
+}
+
+/* Retention */
+
+TEST(a_channel_keeps_its_last_events)
+{
+    struct world world;
+    world_init(&world);
+    struct channel *channel = world_channel(&world, "a", 3);
+    publish_many(&world, channel, 3);
+    assert_int_equal(channel->log.evicted, 0);
+    publish_many(&world, channel, 4);
+    assert_int_equal(log_length(&channel->log), 3);
+    assert_int_equal(oldest(channel), 5);
+    assert_int_equal(channel->log.evicted, 4);
+    assert_int_equal(world.hub.counters.evicted_count, 4);
+    check(&world);
+    world_deinit(&world);
+}
+
+TEST(a_channel_keeps_no_more_bytes_than_it_may)
+{
+    struct world world;
+    world_init(&world);
+    struct channel *channel =
+        open_with(&world, "a", (struct channel_options){.history = 100, .max_bytes = 1000});
+    publish_many(&world, channel, 50);
+    assert_true(channel->log.bytes <= 1000 && log_length(&channel->log) > 1);
+    assert_int_equal(world.hub.counters.evicted_bytes, 50 - log_length(&channel->log));
+    char large[1200];
+    memset(large, 'x', sizeof large - 1);
+    large[sizeof large - 1] = '\0';
+    world_publish(&world, channel, NULL, large);
+    assert_int_equal(log_length(&channel->log), 0);
+    assert_int_equal(channel->log.evicted, 51);
+    check(&world);
+    world_deinit(&world);
+}
+
+TEST(all_logs_together_are_limited_and_the_biggest_pays)
+{
+    struct world world;
+    world_init(&world);
+    struct channel *small = world_channel(&world, "small", 1000);
+    struct channel *big = world_channel(&world, "big", 1000);
+    world.hub.limits.total_bytes = 20000;
+    publish_many(&world, small, 5);
+    publish_many(&world, big, 500);
+    assert_int_equal(log_length(&small->log), 5);
+    assert_true(world.hub.bytes <= 20000);
+    assert_true(world.hub.counters.evicted_total > 0);
+    publish_many(&world, small, 1);
+    assert_int_equal(log_length(&small->log), 6);
+    check(&world);
+    world_deinit(&world);
+}
+
+TEST(an_event_that_exceeds_all_limits_leaves_the_rest)
+{
+    struct world world;
+    world_init(&world);
+    struct channel *a = world_channel(&world, "a", 10), *b = world_channel(&world, "b", 10);
+    publish_many(&world, a, 3);
+    world.hub.limits.total_bytes = a->log.bytes + 50;
+    world_publish(&world, b, NULL, "x");
+    assert_true(world.hub.bytes <= world.hub.limits.total_bytes);
+    check(&world);
+    world_deinit(&world);
+}
+
+TEST(old_events_expire_in_their_order)
+{
+    struct world world;
+    world_init(&world);
+    struct channel *a =
+        open_with(&world, "a", (struct channel_options){.history = 10, .max_age = 1000});
+    struct channel *b =
+        open_with(&world, "b", (struct channel_options){.history = 10, .max_age = 300});
+    assert_int_equal(hub_expire(&world.hub, world.now), -1);
+    int64_t start = world.now;
+    world_publish(&world, a, NULL, "x");
+    world.now = start + 100;
+    world_publish(&world, a, NULL, "x");
+    world_publish(&world, b, NULL, "x");
+    assert_int_equal(hub_expire(&world.hub, start + 100), 300);
+    assert_int_equal(hub_expire(&world.hub, start + 400), 600);
+    assert_int_equal(log_length(&b->log), 0);
+    assert_int_equal(hub_expire(&world.hub, start + 1099), 1);
+    assert_int_equal(log_length(&a->log), 1);
+    assert_int_equal(hub_expire(&world.hub, start + 5000), -1);
+    assert_int_equal(log_length(&a->log), 0);
+    assert_int_equal(world.hub.counters.evicted_age, 3);
+    check(&world);
+    world_deinit(&world);
+}
+
+TEST(other_options_evict_what_they_exclude)
+{
+    struct world world;
+    world_init(&world);
+    struct channel *channel = world_channel(&world, "a", 10);
+    publish_many(&world, channel, 10);
+    hub_configure(&world.hub, channel, &(struct channel_options){.history = 4, .on_lag = LAG_SKIP},
+                  world.now);
+    assert_int_equal(log_length(&channel->log), 4);
+    check(&world);
+    hub_configure(&world.hub, channel, &(struct channel_options){.history = 4, .max_age = 50},
+                  world.now + 100);
+    assert_int_equal(log_length(&channel->log), 0);
+    check(&world);
+    world_deinit(&world);
+}
+
+/* Keys */
+
+static struct channel *keyed_channel(struct world *world, uint32_t history)
+{
+    return open_with(world, "keyed", (struct channel_options){.history = history, .keyed = true});
+}
+
+TEST(a_key_keeps_its_latest_event)
+{
+    struct world world;
+    world_init(&world);
+    struct channel *channel = keyed_channel(&world, 2);
+    for (int i = 0; i < 10; i++) {
+        world_publish_key(&world, channel, "a", "1");
+        world_publish_key(&world, channel, "b", "2");
+        world_publish_key(&world, channel, "c", "3");
+    }
+    assert_int_equal(log_length(&channel->log), 3);
+    assert_int_equal(channel->log.evicted, 0);
+    assert_int_equal(world.hub.counters.superseded, 27);
+    assert_int_equal(channel_find_key(channel, slice_text("b"))->sequence, 29);
+    check(&world);
+    world_deinit(&world);
+}
+
+TEST(a_tombstone_takes_the_place_of_its_key)
+{
+    struct world world;
+    world_init(&world);
+    struct channel *channel = keyed_channel(&world, 2);
+    world_publish_key(&world, channel, "a", "1");
+    world_publish_key(&world, channel, "a", NULL);
+    assert_int_equal(log_length(&channel->log), 1);
+    assert_int_equal(channel->tombstones, 1);
+    world_publish_key(&world, channel, "a", NULL);
+    assert_int_equal(log_length(&channel->log), 1);
+    world_publish_key(&world, channel, "a", "2");
+    assert_int_equal(log_length(&channel->log), 1);
+    assert_int_equal(channel->tombstones, 0);
+    check(&world);
+    world_deinit(&world);
+}
+
+/* Keys that come and go for ever must not fill the memory; who misses a deletion learns that it
+ * missed something. */
+TEST(tombstones_are_kept_like_history)
+{
+    struct world world;
+    char key[8];
+    world_init(&world);
+    struct channel *channel = keyed_channel(&world, 3);
+    world_publish_key(&world, channel, "stays", "1");
+    for (int i = 0; i < 20; i++) {
+        snprintf(key, sizeof key, "k%d", i);
+        world_publish_key(&world, channel, key, "1");
+        world_publish_key(&world, channel, key, NULL);
+    }
+    assert_int_equal(log_length(&channel->log), 4);
+    assert_int_equal(channel->tombstones, 3);
+    assert_int_equal(world.hub.counters.tombstones, 17);
+    assert_int_equal(channel->log.evicted, 1 + 17 * 2);
+    assert_non_null(channel_find_key(channel, slice_text("stays")));
+    check(&world);
+    world_deinit(&world);
+}
+
+TEST(keys_mean_nothing_without_a_keyed_channel)
+{
+    struct world world;
+    world_init(&world);
+    struct channel *channel = world_channel(&world, "a", 2);
+    for (int i = 0; i < 10; i++)
+        world_publish_key(&world, channel, "k", i % 3 == 0 ? "1" : NULL);
+    assert_int_equal(log_length(&channel->log), 2);
+    check(&world);
+    world_deinit(&world);
+}
+
+TEST(a_channel_may_become_keyed_and_plain_again)
+{
+    struct world world;
+    world_init(&world);
+    struct channel *channel = world_channel(&world, "a", 4);
+    for (int round = 0; round < 4; round++) {
+        for (int i = 0; i < 10; i++)
+            world_publish_key(&world, channel, i % 2 == 0 ? "a" : "b", i % 3 == 0 ? NULL : "1");
+        check(&world);
+        struct channel_options options = {.history = 4, .keyed = round % 2 == 0};
+        hub_configure(&world.hub, channel, &options, world.now);
+        check(&world);
+    }
+    world_deinit(&world);
+}
+
+RUN_TESTS(cmocka_unit_test(a_channel_is_opened_once),
+          cmocka_unit_test(channels_are_limited_and_their_ids_used_again),
+          cmocka_unit_test(a_channel_stays_while_somebody_uses_it),
+          cmocka_unit_test(closing_ends_streams_and_lets_the_events_age),
+          cmocka_unit_test(events_get_one_sequence_over_all_channels),
+          cmocka_unit_test(an_own_id_stays),
+          cmocka_unit_test(a_channel_without_history_sends_no_ids),
+          cmocka_unit_test(bad_events_are_refused_and_take_no_sequence),
+          cmocka_unit_test(publishing_in_one_step_fills_in_the_source),
+          cmocka_unit_test(the_life_of_a_log_continues),
+          cmocka_unit_test(epochs_are_short_and_plain),
+          cmocka_unit_test(a_channel_keeps_its_last_events),
+          cmocka_unit_test(a_channel_keeps_no_more_bytes_than_it_may),
+          cmocka_unit_test(all_logs_together_are_limited_and_the_biggest_pays),
+          cmocka_unit_test(an_event_that_exceeds_all_limits_leaves_the_rest),
+          cmocka_unit_test(old_events_expire_in_their_order),
+          cmocka_unit_test(other_options_evict_what_they_exclude),
+          cmocka_unit_test(a_key_keeps_its_latest_event),
+          cmocka_unit_test(a_tombstone_takes_the_place_of_its_key),
+          cmocka_unit_test(tombstones_are_kept_like_history),
+          cmocka_unit_test(keys_mean_nothing_without_a_keyed_channel),
+          cmocka_unit_test(a_channel_may_become_keyed_and_plain_again))

@@ -1,0 +1,643 @@
+#include "support/unit.h"
+
+#include <stdio.h>
+
+#include "models/start.h"
+#include "models/world.h"
+#include "support/random.h"
+
+static void check(struct world *world)
+{
+    expect_hub_is_sound(&world->hub);
+    expect_replica_follows(world);
+}
+
+/* One subscription for equal sources */
+
+TEST(equal_sources_are_one_subscription)
+{
+    struct world world;
+    world_init(&world);
+    struct channel *a = world_channel(&world, "a", 5), *b = world_channel(&world, "b", 5);
+    struct subscription *first = world_subscribe(&world, a, b, 2);
+    struct subscription *second = world_subscribe(&world, a, b, 2);
+    assert_ptr_equal(first, second);
+    assert_int_equal(first->references, 2);
+    assert_ptr_equal(hub_subscription(&world.hub, first->definition->id), first);
+    hub_unsubscribe(&world.hub, first);
+    assert_ptr_equal(world_subscribe(&world, a, b, 2), second);
+    check(&world);
+    world_deinit(&world);
+}
+
+TEST(sources_that_differ_are_different_subscriptions)
+{
+    struct world world;
+    world_init(&world);
+    struct channel *channels[] = {world_channel(&world, "a", 5), world_channel(&world, "b", 5)};
+    struct slice one[] = {slice_text("x"), slice_text("y")};
+    struct slice other[] = {slice_text("1:x"), slice_text("x1:y")};
+    struct group *group = hub_new_group(&world.hub, slice_text("1:x;"), 1);
+    struct subscription_source sources[] = {
+        {.channels = channels, .channel_count = 1},
+        {.channels = channels + 1, .channel_count = 1},
+        {.channels = channels, .channel_count = 2},
+        {.channels = channels, .channel_count = 1, .chunked = true},
+        {.channels = channels, .channel_count = 1, .heartbeat = 15000},
+        {.channels = channels, .channel_count = 1, .route = 1},
+        {.channels = channels, .channel_count = 1, .group = group},
+        {.channels = channels, .channel_count = 1, .names = one, .name_count = 1},
+        {.channels = channels, .channel_count = 1, .names = one, .name_count = 2},
+        {.channels = channels, .channel_count = 1, .names = other, .name_count = 1},
+        {.channels = channels, .channel_count = 1, .names = other + 1, .name_count = 1},
+        {.channels = channels, .channel_count = 1, .patterns = one, .pattern_count = 1},
+        {.channels = channels, .channel_count = 1, .patterns = one, .pattern_count = 2},
+        {.patterns = one, .pattern_count = 1, .names = one + 1, .name_count = 1},
+        {.patterns = one, .pattern_count = 2},
+    };
+    enum { COUNT = sizeof sources / sizeof sources[0] };
+    struct subscription *subscriptions[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        subscriptions[i] = hub_subscribe(&world.hub, &sources[i]);
+        for (int j = 0; j < i; j++)
+            assert_ptr_not_equal(subscriptions[i], subscriptions[j]);
+    }
+    check(&world);
+    for (int i = 0; i < COUNT; i++) {
+        assert_ptr_equal(hub_subscribe(&world.hub, &sources[i]), subscriptions[i]);
+        hub_unsubscribe(&world.hub, subscriptions[i]);
+        hub_unsubscribe(&world.hub, subscriptions[i]);
+        check(&world);
+    }
+    assert_int_equal(world.forgotten, 1);
+    world_deinit(&world);
+}
+
+TEST(ids_of_subscriptions_are_used_again)
+{
+    struct world world;
+    struct subscription *subscriptions[100];
+    char name[8];
+    world_init(&world);
+    for (int i = 0; i < 100; i++) {
+        snprintf(name, sizeof name, "c%d", i);
+        subscriptions[i] = world_subscribe(&world, world_channel(&world, name, 5), NULL, 0);
+        assert_int_equal(subscriptions[i]->definition->id, i);
+    }
+    hub_unsubscribe(&world.hub, subscriptions[80]);
+    hub_unsubscribe(&world.hub, subscriptions[5]);
+    assert_null(hub_subscription(&world.hub, 5));
+    assert_null(hub_subscription(&world.hub, 100000));
+    struct subscription *again =
+        world_subscribe(&world, hub_find(&world.hub, slice_text("c80")), NULL, 0);
+    assert_int_equal(again->definition->id, 5);
+    check(&world);
+    world_deinit(&world);
+}
+
+TEST(channels_count_their_subscribers)
+{
+    struct world world;
+    world_init(&world);
+    struct channel *a = world_channel(&world, "a", 5), *b = world_channel(&world, "b", 5);
+    struct subscription *both = world_subscribe(&world, a, b, 0);
+    struct subscription *one = world_subscribe(&world, a, NULL, 0);
+    hub_count_subscribers(&world.hub, both, 1);
+    hub_count_subscribers(&world.hub, one, 2);
+    assert_int_equal(a->subscribers, 3);
+    assert_int_equal(b->subscribers, 1);
+    hub_count_subscribers(&world.hub, both, -1);
+    assert_int_equal(b->subscribers, 0);
+    world_deinit(&world);
+}
+
+/* Patterns */
+
+TEST(a_pattern_has_channels_that_are_there_and_that_come)
+{
+    struct world world;
+    world_init(&world);
+    world_channel(&world, "stock.a", 5);
+    world_channel(&world, "other", 5);
+    struct subscription *subscription = world_subscribe_pattern(&world, "stock.*", 0);
+    assert_int_equal(subscription->channel_count, 1);
+    struct channel *later = world_channel(&world, "stock.b", 5);
+    assert_int_equal(subscription->channel_count, 2);
+    check(&world);
+    later->declared = false;
+    hub_release(&world.hub, later);
+    assert_null(hub_find(&world.hub, slice_text("stock.b")));
+    assert_int_equal(subscription->channel_count, 1);
+    check(&world);
+    world_deinit(&world);
+}
+
+TEST(subscribers_of_a_pattern_count_in_channels_that_come_and_go)
+{
+    struct world world;
+    world_init(&world);
+    struct subscription *subscription = world_subscribe_pattern(&world, "a.*", 0);
+    hub_count_subscribers(&world.hub, subscription, 1);
+    hub_count_subscribers(&world.hub, subscription, 1);
+    struct channel *channel = world_channel(&world, "a.b", 5);
+    assert_int_equal(channel->subscribers, 2);
+    hub_count_subscribers(&world.hub, subscription, -1);
+    assert_int_equal(channel->subscribers, 1);
+    struct subscription *named = world_subscribe(&world, channel, NULL, 0);
+    hub_count_subscribers(&world.hub, named, 1);
+    assert_int_equal(channel->subscribers, 2);
+    hub_count_subscribers(&world.hub, subscription, -1);
+    hub_unsubscribe(&world.hub, subscription);
+    assert_int_equal(channel->subscribers, 1);
+    world_deinit(&world);
+}
+
+/* Events that are put back have not been seen by a filter that waits for them. */
+TEST(a_restored_channel_joins_a_filtered_pattern)
+{
+    struct world world;
+    struct start_result result;
+    world_init(&world);
+    hub_continue(&world.hub, "epoch", 10);
+    struct subscription *subscription = world_subscribe_pattern(&world, "a.*", 2);
+    struct channel *channel = world_channel(&world, "a.b", 5);
+    for (uint64_t sequence = 3; sequence <= 4; sequence++) {
+        struct frame *frame =
+            frame_new(&(struct frame_source){.id = slice_text("epoch-x"),
+                                             .data = slice_text(sequence == 3 ? "3" : "4"),
+                                             .retry = -1,
+                                             .sequence = sequence});
+        hub_restore(&world.hub, channel, frame);
+        frame_unref(frame);
+    }
+    subscription_resolve(&world.hub, subscription, &(struct start){.kind = START_LAST, .number = 2},
+                         &result);
+    assert_int_equal(result.cursor, 3);
+    expect_hub_is_sound(&world.hub);
+    world_deinit(&world);
+}
+
+TEST(restored_events_replace_those_of_their_key)
+{
+    struct world world;
+    struct channel *channel;
+    struct channel_options options = {.history = 5, .keyed = true};
+    world_init(&world);
+    hub_continue(&world.hub, "epoch", 10);
+    hub_open(&world.hub, slice_text("keyed"), &options, &channel);
+    for (uint64_t sequence = 1; sequence <= 3; sequence++) {
+        struct frame *frame = frame_new(&(struct frame_source){
+            .key = slice_text("k"), .data = slice_text("x"), .retry = -1, .sequence = sequence});
+        hub_restore(&world.hub, channel, frame);
+        frame_unref(frame);
+    }
+    assert_int_equal(log_length(&channel->log), 1);
+    expect_hub_is_sound(&world.hub);
+    world_deinit(&world);
+}
+
+/* Filters */
+
+TEST(a_new_group_judges_what_is_there_once)
+{
+    struct world world;
+    world_init(&world);
+    struct channel *channel = world_channel(&world, "a", 10);
+    static const char *const numbers[] = {"1", "2", "3", "4"};
+    for (int i = 0; i < 4; i++)
+        world_publish(&world, channel, NULL, numbers[i]);
+    struct subscription *subscription = world_subscribe(&world, channel, NULL, 2);
+    assert_int_equal(world.judgements, 0);
+    hub_judge(&world.hub, subscription, 2);
+    assert_int_equal(world.judgements, 2);
+    hub_judge(&world.hub, subscription, 0);
+    assert_int_equal(world.judgements, 4);
+    hub_judge(&world.hub, subscription, 0);
+    assert_int_equal(world.judgements, 4);
+    world_publish(&world, channel, NULL, "6");
+    assert_int_equal(world.judgements, 5);
+    hub_judge(&world.hub, subscription, 0);
+    assert_int_equal(world.judgements, 5);
+    for (uint32_t i = 0; i < 5; i++)
+        assert_int_equal(log_verdict(&channel->log, i, 0), i == 1 || i == 3 || i == 4);
+    check(&world);
+    world_deinit(&world);
+}
+
+TEST(subscriptions_with_the_same_filter_share_its_judgements)
+{
+    struct world world;
+    world_init(&world);
+    struct channel *a = world_channel(&world, "a", 10), *b = world_channel(&world, "b", 10);
+    world_publish(&world, a, NULL, "1");
+    struct subscription *first = world_subscribe(&world, a, NULL, 3);
+    hub_judge(&world.hub, first, 0);
+    struct subscription *second = world_subscribe(&world, a, b, 3);
+    hub_judge(&world.hub, second, 0);
+    assert_int_equal(world.judgements, 1);
+    world_publish(&world, a, NULL, "2");
+    assert_int_equal(world.judgements, 2);
+    hub_unsubscribe(&world.hub, first);
+    assert_int_equal(world.forgotten, 0);
+    hub_unsubscribe(&world.hub, second);
+    assert_int_equal(world.forgotten, 1);
+    assert_int_equal(a->group_count, 0);
+    check(&world);
+    world_deinit(&world);
+}
+
+/* The slot of a group that has gone still has its verdicts on old events. */
+TEST(a_group_in_a_used_slot_judges_anew)
+{
+    struct world world;
+    world_init(&world);
+    struct channel *channel = world_channel(&world, "a", 10);
+    struct subscription *even = world_subscribe(&world, channel, NULL, 2);
+    world_publish(&world, channel, NULL, "2");
+    world_publish(&world, channel, NULL, "3");
+    hub_unsubscribe(&world.hub, even);
+    struct subscription *threes = world_subscribe(&world, channel, NULL, 3);
+    hub_judge(&world.hub, threes, 0);
+    assert_false(log_verdict(&channel->log, 0, 0));
+    assert_true(log_verdict(&channel->log, 1, 0));
+    check(&world);
+    world_deinit(&world);
+}
+
+TEST(a_changed_event_is_the_groups_own)
+{
+    struct world world;
+    world_init(&world);
+    struct channel *channel = world_channel(&world, "a", 10);
+    world_publish(&world, channel, NULL, "2");
+    struct subscription *changed = world_subscribe(&world, channel, NULL, -2);
+    struct subscription *plain = world_subscribe(&world, channel, NULL, 2);
+    hub_judge(&world.hub, changed, 0);
+    hub_judge(&world.hub, plain, 0);
+    world_publish(&world, channel, NULL, "4");
+    for (uint32_t i = 0; i < 2; i++) {
+        struct frame *original = log_at(&channel->log, i)->frame;
+        assert_ptr_equal(log_frame(&channel->log, i, plain->channels[0].slot), original);
+        assert_ptr_equal(log_frame(&channel->log, i, -1), original);
+        struct frame *other = log_frame(&channel->log, i, changed->channels[0].slot);
+        assert_ptr_not_equal(other, original);
+        assert_int_equal(other->sequence, original->sequence);
+    }
+    check(&world);
+    world_deinit(&world);
+}
+
+TEST(more_groups_than_a_word_has_bits)
+{
+    struct world world;
+    struct subscription *subscriptions[140];
+    world_init(&world);
+    struct channel *channel = world_channel(&world, "a", 10);
+    world_publish(&world, channel, NULL, "420");
+    for (int i = 0; i < 140; i++) {
+        subscriptions[i] = world_subscribe(&world, channel, NULL, i + 1);
+        hub_judge(&world.hub, subscriptions[i], 0);
+    }
+    world_publish(&world, channel, NULL, "840");
+    for (uint32_t i = 0; i < 140; i++) {
+        assert_int_equal(log_verdict(&channel->log, 0, i), 420 % (i + 1) == 0);
+        assert_int_equal(log_verdict(&channel->log, 1, i), 840 % (i + 1) == 0);
+    }
+    check(&world);
+    for (int i = 0; i < 140; i += 2)
+        hub_unsubscribe(&world.hub, subscriptions[i]);
+    world_publish(&world, channel, NULL, "420");
+    check(&world);
+    world_deinit(&world);
+}
+
+/* Starting points: the grammar */
+
+static struct start parsed(const char *text)
+{
+    struct start start;
+    assert_true(start_parse(slice_text(text), 1000000000, &start));
+    return start;
+}
+
+TEST(starts_have_names)
+{
+    assert_int_equal(parsed("latest").kind, START_LATEST);
+    assert_int_equal(parsed("earliest").kind, START_EARLIEST);
+    assert_int_equal(parsed("last=20").kind, START_LAST);
+    assert_int_equal(parsed("last=20").number, 20);
+    assert_int_equal(parsed("last=0").number, 0);
+    assert_int_equal(parsed("last=007").number, 7);
+}
+
+TEST(durations_have_units)
+{
+    static const struct {
+        const char *text;
+        int64_t before;
+    } cases[] = {{"since=500ms", 500},  {"since=90", 90000},
+                 {"since=90s", 90000},  {"since=10m", 600000},
+                 {"since=1h", 3600000}, {"since=7d", 604800000},
+                 {"since=0", 0},        {"since=999999999ms", 999999999}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct start start = parsed(cases[i].text);
+        assert_int_equal(start.kind, START_SINCE);
+        assert_int_equal(start.number, 1000000000 - cases[i].before);
+    }
+}
+
+TEST(all_else_is_an_id)
+{
+    static const char *const texts[] = {"",      "epoch-17", "LATEST", "latest ", "last",
+                                        "since", "42",       "last 5", "a=b"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct start start = parsed(texts[i]);
+        assert_int_equal(start.kind, START_ID);
+        assert_text(start.id, texts[i]);
+    }
+}
+
+TEST(malformed_numbers_and_durations_are_told)
+{
+    static const char *const texts[] = {"last=",    "last=x",
+                                        "last=-1",  "last=1.5",
+                                        "last= 1",  "last=99999999999999999999",
+                                        "since=",   "since=m",
+                                        "since=-1", "since=1.5h",
+                                        "since=1w", "since=1 h",
+                                        "since=1M", "since=1mss",
+                                        "since=+1", "since=1000000000d"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct start start;
+        if (start_parse(slice_text(texts[i]), 0, &start))
+            fail_msg("%s", texts[i]);
+        assert_int_equal(start.kind, START_ID);
+        assert_text(start.id, texts[i]);
+    }
+}
+
+TEST(random_starts)
+{
+    static const char *const parts[] = {"last=", "since=", "latest", "earliest", "1",  "9999999",
+                                        "m",     "s",      "d",      "-",        "ms", "0"};
+    struct random random = random_start(14);
+    for (unsigned i = 0; i < random_rounds(5000); i++) {
+        char text[64] = "";
+        for (uint32_t count = random_below(&random, 5); count > 0; count--)
+            strcat(text, parts[random_below(&random, 12)]);
+        expect_start_holds(slice_text(text));
+    }
+}
+
+/* Starting points: the cursor */
+
+static struct start_result resolve(struct world *world, struct subscription *subscription,
+                                   const char *text)
+{
+    struct start start;
+    struct start_result result;
+    start_parse(slice_text(text), world->now, &start);
+    subscription_resolve(&world->hub, subscription, &start, &result);
+    return result;
+}
+
+static void assert_start(struct world *world, struct subscription *subscription, const char *text,
+                         uint64_t cursor)
+{
+    struct start_result result = resolve(world, subscription, text);
+    if (result.cursor != cursor || result.reset != RESET_NONE)
+        fail_msg("%s: %d, %s", text, (int)result.cursor, reset_reason_name(result.reset));
+    assert_int_equal(result.latest, world->hub.appended);
+}
+
+static void assert_reset(struct world *world, struct subscription *subscription, const char *text,
+                         enum reset_reason reason)
+{
+    struct start_result result = resolve(world, subscription, text);
+    if (result.reset != reason)
+        fail_msg("%s: %s", text, reset_reason_name(result.reset));
+    assert_int_equal(result.cursor, 0);
+}
+
+/* Channel a has 1, 3, 5, 7, 9, of which it keeps the last three; b has 2, 4, 6, 8, 10. */
+static struct subscription *two_channels(struct world *world, int reference)
+{
+    world_init(world);
+    struct channel *a = world_channel(world, "a", 3), *b = world_channel(world, "b", 10);
+    for (int i = 1; i <= 10; i++) {
+        char data[4];
+        snprintf(data, sizeof data, "%d", i);
+        world->now += 1000;
+        world_publish(world, i % 2 == 1 ? a : b, i == 6 ? "six" : NULL, data);
+    }
+    return world_subscribe(world, a, b, reference);
+}
+
+TEST(latest_and_earliest)
+{
+    struct world world;
+    struct subscription *subscription = two_channels(&world, 0);
+    assert_start(&world, subscription, "latest", 10);
+    assert_start(&world, subscription, "earliest", 0);
+    assert_int_equal(resolve(&world, subscription, "latest").oldest, 2);
+    world_deinit(&world);
+}
+
+TEST(the_last_events_of_all_channels_together)
+{
+    struct world world;
+    struct subscription *subscription = two_channels(&world, 0);
+    assert_start(&world, subscription, "last=0", 10);
+    assert_start(&world, subscription, "last=1", 9);
+    assert_start(&world, subscription, "last=4", 6);
+    assert_start(&world, subscription, "last=7", 3);
+    assert_start(&world, subscription, "last=8", 1);
+    assert_start(&world, subscription, "last=100", 1);
+    assert_int_equal(resolve(&world, subscription, "last=10").wanted, 2);
+    world_deinit(&world);
+}
+
+TEST(the_last_events_that_the_filter_lets_through)
+{
+    struct world world;
+    struct subscription *subscription = two_channels(&world, 3);
+    assert_start(&world, subscription, "last=1", 8);
+    assert_start(&world, subscription, "last=2", 5);
+    assert_start(&world, subscription, "last=9", 5);
+    world_deinit(&world);
+}
+
+TEST(the_last_events_of_a_name)
+{
+    struct world world;
+    two_channels(&world, 0);
+    struct channel *b = hub_find(&world.hub, slice_text("b"));
+    struct slice name = slice_text("six"), plain = slice_text("message");
+    struct subscription *six = hub_subscribe(
+        &world.hub, &(struct subscription_source){
+                        .channels = &b, .channel_count = 1, .names = &name, .name_count = 1});
+    assert_start(&world, six, "last=1", 5);
+    assert_start(&world, six, "last=2", 5);
+    struct subscription *unnamed = hub_subscribe(
+        &world.hub, &(struct subscription_source){
+                        .channels = &b, .channel_count = 1, .names = &plain, .name_count = 1});
+    assert_start(&world, unnamed, "last=3", 3);
+    world_deinit(&world);
+}
+
+TEST(events_since_some_time)
+{
+    struct world world;
+    struct subscription *subscription = two_channels(&world, 0);
+    assert_start(&world, subscription, "since=0", 9);
+    assert_start(&world, subscription, "since=2500ms", 7);
+    assert_start(&world, subscription, "since=3", 6);
+    assert_start(&world, subscription, "since=1d", 1);
+    world.now += 5000;
+    assert_start(&world, subscription, "since=1s", 10);
+    world_deinit(&world);
+}
+
+TEST(after_an_id_of_ours)
+{
+    struct world world;
+    struct subscription *subscription = two_channels(&world, 0);
+    assert_start(&world, subscription, "epoch-10", 10);
+    assert_start(&world, subscription, "epoch-6", 6);
+    assert_start(&world, subscription, "epoch-3", 3);
+    assert_reset(&world, subscription, "epoch-2", RESET_EVICTED);
+    assert_reset(&world, subscription, "epoch-0", RESET_EVICTED);
+    assert_reset(&world, subscription, "epoch-11", RESET_UNKNOWN);
+    assert_reset(&world, subscription, "epoch-999999999999", RESET_UNKNOWN);
+    world_deinit(&world);
+}
+
+TEST(after_an_id_that_is_not_ours)
+{
+    struct world world;
+    struct subscription *subscription = two_channels(&world, 0);
+    assert_reset(&world, subscription, "older-5", RESET_EPOCH);
+    assert_reset(&world, subscription, "epoc-5", RESET_EPOCH);
+    assert_reset(&world, subscription, "epochs-5", RESET_EPOCH);
+    assert_reset(&world, subscription, "epoch", RESET_UNKNOWN);
+    assert_reset(&world, subscription, "epoch-", RESET_UNKNOWN);
+    assert_reset(&world, subscription, "epoch-5x", RESET_UNKNOWN);
+    assert_reset(&world, subscription, "-5", RESET_UNKNOWN);
+    assert_reset(&world, subscription, "epoch-99999999999999999999999", RESET_UNKNOWN);
+    assert_reset(&world, subscription, "", RESET_UNKNOWN);
+    assert_reset(&world, subscription, "last=x", RESET_UNKNOWN);
+    world_deinit(&world);
+}
+
+static void publish_id(struct world *world, struct channel *channel, const char *id)
+{
+    struct frame_source source = {
+        .id = slice_text(id), .data = slice_text("x"), .retry = -1, .time = world->now};
+    assert_int_equal(world_publish_source(world, channel, &source), 0);
+}
+
+TEST(after_an_id_of_the_scripts_own)
+{
+    struct world world;
+    world_init(&world);
+    struct channel *channel = world_channel(&world, "a", 3);
+    struct subscription *subscription = world_subscribe(&world, channel, NULL, 0);
+    static const char *const ids[] = {"41", "order-42", "43", "43"};
+    for (int i = 0; i < 4; i++)
+        publish_id(&world, channel, ids[i]);
+    assert_start(&world, subscription, "order-42", 2);
+    assert_start(&world, subscription, "43", 4);
+    assert_reset(&world, subscription, "41", RESET_UNKNOWN);
+    assert_reset(&world, subscription, "order-41", RESET_EPOCH);
+    publish_id(&world, channel, "44");
+    publish_id(&world, channel, "45");
+    assert_reset(&world, subscription, "order-42", RESET_EPOCH);
+    assert_start(&world, subscription, "44", 5);
+    world_deinit(&world);
+}
+
+/* What nobody was promised is no loss. */
+TEST(a_channel_without_history_starts_at_its_end)
+{
+    struct world world;
+    world_init(&world);
+    struct channel *channel = world_channel(&world, "a", 0);
+    struct subscription *subscription = world_subscribe(&world, channel, NULL, 0);
+    for (int i = 0; i < 5; i++)
+        world_publish(&world, channel, NULL, "x");
+    static const char *const texts[] = {"latest", "earliest", "last=3", "since=1h", "x", "old-3"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        assert_start(&world, subscription, texts[i], 5);
+    struct channel *kept = world_channel(&world, "kept", 5);
+    struct subscription *both = world_subscribe(&world, channel, kept, 0);
+    world_publish(&world, kept, NULL, "x");
+    assert_start(&world, both, "last=3", 5);
+    assert_start(&world, both, "epoch-2", 2);
+    world_deinit(&world);
+}
+
+TEST(a_superseded_event_is_no_loss)
+{
+    struct world world;
+    struct channel *channel;
+    struct channel_options options = {.history = 2, .keyed = true};
+    world_init(&world);
+    hub_open(&world.hub, slice_text("keyed"), &options, &channel);
+    struct subscription *subscription = world_subscribe(&world, channel, NULL, 0);
+    for (int i = 0; i < 9; i++)
+        world_publish_key(&world, channel, "k", "1");
+    assert_start(&world, subscription, "epoch-3", 3);
+    for (int i = 0; i < 3; i++)
+        world_publish_key(&world, channel, i == 0 ? "a" : i == 1 ? "b" : "c", NULL);
+    assert_reset(&world, subscription, "epoch-3", RESET_EVICTED);
+    assert_start(&world, subscription, "epoch-10", 10);
+    world_deinit(&world);
+}
+
+TEST(an_empty_log)
+{
+    struct world world;
+    world_init(&world);
+    struct channel *channel = world_channel(&world, "a", 3);
+    struct subscription *subscription = world_subscribe(&world, channel, NULL, 2);
+    static const char *const texts[] = {"latest", "earliest", "last=3", "since=1h", "epoch-0"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        assert_start(&world, subscription, texts[i], 0);
+    assert_reset(&world, subscription, "epoch-1", RESET_UNKNOWN);
+    assert_int_equal(resolve(&world, subscription, "latest").oldest, 0);
+    world_deinit(&world);
+}
+
+TEST(reasons_have_names)
+{
+    assert_string_equal(reset_reason_name(RESET_NONE), "");
+    assert_string_equal(reset_reason_name(RESET_EVICTED), "evicted");
+    assert_string_equal(reset_reason_name(RESET_UNKNOWN), "unknown");
+    assert_string_equal(reset_reason_name(RESET_EPOCH), "epoch");
+    assert_string_equal(reset_reason_name(RESET_LAGGED), "lagged");
+}
+
+RUN_TESTS(cmocka_unit_test(equal_sources_are_one_subscription),
+          cmocka_unit_test(sources_that_differ_are_different_subscriptions),
+          cmocka_unit_test(ids_of_subscriptions_are_used_again),
+          cmocka_unit_test(channels_count_their_subscribers),
+          cmocka_unit_test(a_pattern_has_channels_that_are_there_and_that_come),
+          cmocka_unit_test(subscribers_of_a_pattern_count_in_channels_that_come_and_go),
+          cmocka_unit_test(a_restored_channel_joins_a_filtered_pattern),
+          cmocka_unit_test(restored_events_replace_those_of_their_key),
+          cmocka_unit_test(a_new_group_judges_what_is_there_once),
+          cmocka_unit_test(subscriptions_with_the_same_filter_share_its_judgements),
+          cmocka_unit_test(a_group_in_a_used_slot_judges_anew),
+          cmocka_unit_test(a_changed_event_is_the_groups_own),
+          cmocka_unit_test(more_groups_than_a_word_has_bits), cmocka_unit_test(starts_have_names),
+          cmocka_unit_test(durations_have_units), cmocka_unit_test(all_else_is_an_id),
+          cmocka_unit_test(malformed_numbers_and_durations_are_told),
+          cmocka_unit_test(random_starts), cmocka_unit_test(latest_and_earliest),
+          cmocka_unit_test(the_last_events_of_all_channels_together),
+          cmocka_unit_test(the_last_events_that_the_filter_lets_through),
+          cmocka_unit_test(the_last_events_of_a_name), cmocka_unit_test(events_since_some_time),
+          cmocka_unit_test(after_an_id_of_ours), cmocka_unit_test(after_an_id_that_is_not_ours),
+          cmocka_unit_test(after_an_id_of_the_scripts_own),
+          cmocka_unit_test(a_channel_without_history_starts_at_its_end),
+          cmocka_unit_test(a_superseded_event_is_no_loss), cmocka_unit_test(an_empty_log),
+          cmocka_unit_test(reasons_have_names))
