@@ -27,7 +27,7 @@ local function subscription(req)
     history = number(query.history),
     start = query.start,
     retry = query.retry,
-    heartbeat = query.heartbeat,
+    heartbeat = number(query.heartbeat) or query.heartbeat,
   }
 end
 

@@ -1,0 +1,136 @@
+-- Heartbeats, and what goes on while the script is busy.
+
+local eventsource = require "spec.support.eventsource"
+local feeds = require "spec.stream.feeds"
+local http = require "spec.support.http"
+local loop = require "spec.support.loop"
+local server = require "spec.support.server"
+
+local function open(router, query, options)
+  options = options or {}
+  options.reconnect = false
+  return eventsource.open(router.port, "/stream?" .. query, options):wait_open()
+end
+
+--- The comments behind the first one, which opens the stream.
+local function heartbeats(reader)
+  return #reader.comments - 1
+end
+
+local function wait_heartbeats(reader, count)
+  loop.wait_until(function()
+    return heartbeats(reader) >= count
+  end, nil, count .. " heartbeats")
+end
+
+describe("heartbeats", function()
+  after_each(server.stop_all)
+
+  it("come in the interval asked for, to every silent stream and to no other", function()
+    local router = feeds.start([[
+      sse.get("/own", function()
+        return sse.stream(function(client) sse.sleep(60) end, { heartbeat = "100ms" })
+      end)
+    ]], { threads = 2 })
+    local silent = { open(router, "channels=a&heartbeat=100ms"), open(router, "channels=a&heartbeat=100ms") }
+    local other_names = open(router, "channels=b&events=never&heartbeat=100ms")
+    local filtered = open(router, "channels=b&step=1000000&heartbeat=100ms")
+    local own = eventsource.open(router.port, "/own", { reconnect = false }):wait_open()
+    local slower = open(router, "channels=a&heartbeat=60s")
+    local never = open(router, "channels=a&heartbeat=0")
+    local from = loop.now()
+    for round = 1, 5 do
+      feeds.burst(router, "b", 3)
+      for _, reader in ipairs { silent[1], silent[2], other_names, filtered, own } do
+        wait_heartbeats(reader, round)
+      end
+    end
+    local due = (loop.now() - from) / 0.1 + 2
+    for _, reader in ipairs { silent[1], silent[2], other_names, filtered, own } do
+      assert.is_true(heartbeats(reader) <= due, heartbeats(reader) .. " heartbeats")
+    end
+    assert.equal(0, heartbeats(slower))
+    assert.equal(0, heartbeats(never))
+    assert.equal("", silent[1].comments[2])
+  end)
+
+  it("stay away while events come, and come again after them", function()
+    local router = feeds.start [[
+      sse.every("10ms", function() if running then sse.publish("a", { data = { n = 1 } }) end end)
+      sse.post("/run/:on", function(req) running = req.params.on == "yes" return 204 end)
+    ]]
+    http.post(router.port, "/run/yes")
+    local last, longest = nil, 0
+    local reader = open(router, "channels=a&heartbeat=400ms", {
+      on_event = function()
+        local now = loop.now()
+        longest = math.max(longest, now - (last or now))
+        last = now
+      end,
+    })
+    local from = loop.now()
+    loop.wait_until(function()
+      return reader.received >= 20 and loop.now() - from > 1
+    end, nil, "events for a second")
+    -- A machine that stood still for so long must have had its heartbeat.
+    assert.is_true(heartbeats(reader) == 0 or longest > 0.3, ("%g s of silence"):format(longest))
+    http.post(router.port, "/run/no")
+    wait_heartbeats(reader, 1)
+  end)
+
+  it("are bare where the stream has no chunks", function()
+    local router = feeds.start()
+    local connection = http.connect(router.port)
+    connection:send "GET /stream?channels=a&heartbeat=50ms HTTP/1.0\r\nHost: localhost\r\n\r\n"
+    loop.wait_until(function()
+      return connection:unread():find "\r\n\r\n:\n\n:\n\n:\n\n"
+    end, nil, "bare comments")
+  end)
+end)
+
+describe("while the script is busy", function()
+  -- The processor may be busy with other things too.
+  local one_thread = { threads = 1, args = { "--budget", "10s" } }
+
+  after_each(server.stop_all)
+
+  --- Starts a busy handler and gives its connection once it is at it.
+  local function make_busy(router)
+    local busy = http.connect(router.port)
+    busy:request("GET", "/think")
+    return busy
+  end
+
+  local thinking = [[
+    local started = 0
+    local function think()
+      started = started + 1
+      sse.log.info("thinking " .. started)
+      local t = os.clock() while os.clock() - t < .5 do end
+    end
+    sse.get("/think", function() think() return 204 end)
+  ]]
+
+  it("streams have their heartbeats", function()
+    local router = feeds.start(thinking, one_thread)
+    local reader = open(router, "channels=a&heartbeat=50ms")
+    local busy = make_busy(router)
+    router:wait_log "thinking 1"
+    wait_heartbeats(reader, heartbeats(reader) + 4)
+    assert.equal(0, busy.received)
+    assert.equal(204, busy:receive_response().status)
+  end)
+
+  it("slow readers get what is pending for them", function()
+    local router = feeds.start(thinking .. [[ sse.channel("a", { history = 2000 }) ]], one_thread)
+    local reader = open(router, "channels=a", { receive_buffer = 8192 })
+    reader:pause()
+    feeds.burst(router, "a", 400, 1, 20000)
+    local busy = make_busy(router)
+    router:wait_log "thinking 1"
+    reader:resume()
+    reader:take(400)
+    assert.equal(0, busy.received)
+    assert.equal(204, busy:receive_response().status)
+  end)
+end)
