@@ -65,7 +65,8 @@ void expect_uri_target_holds(struct slice target)
     expect_pairs_rebuild(parts.query);
     struct buffer origin = {0};
     buffer_append_slice(&origin, parts.path);
-    buffer_append_text(&origin, "?");
+    if (parts.query.length > 0)
+        buffer_append_text(&origin, "?");
     buffer_append_slice(&origin, parts.query);
     EXPECT(uri_parse_target(buffer_slice(&origin), &again) == 0);
     EXPECT(slice_equal(again.path, parts.path));

@@ -48,9 +48,9 @@ TEST(a_fragment_is_cut_off)
 
 TEST(other_targets_are_refused)
 {
-    static const char *const targets[] = {"",         "a",    "example.org:443", "http://",
-                                          "http:///", "?a=b", "ftp://host/",     "**",
-                                          "#",        "http", "http://?a",       " /"};
+    static const char *const targets[] = {
+        "",  "a",    "example.org:443", "http://", "http:///", "?a=b", "ftp://host/", "**",
+        "#", "http", "http://?a",       " /",      "*?a",      "*#a"};
     struct uri_target parts;
     for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++) {
         if (uri_parse_target(slice_text(targets[i]), &parts) != ERROR_BAD_REQUEST)
