@@ -66,12 +66,16 @@ static int l_file_open(lua_State *L)
     if (file < 0)
         return fail(L, -file);
     *box = file;
-    if (fstat(file, &status) < 0)
-        return fail(L, errno);
-    if (S_ISDIR(status.st_mode))
-        return fail(L, EISDIR);
-    if (!S_ISREG(status.st_mode))
-        return fail(L, ENOENT);
+    int error = fstat(file, &status) < 0   ? errno
+                : S_ISDIR(status.st_mode)  ? EISDIR
+                : !S_ISREG(status.st_mode) ? ENOENT
+                                           : 0;
+    if (error != 0) {
+        /* Not left to the garbage collector, which does not know that descriptors are few. */
+        *box = -1;
+        close(file);
+        return fail(L, error);
+    }
     lua_pushinteger(L, (lua_Integer)status.st_size);
     lua_pushinteger(L, (lua_Integer)status.st_mtime);
     return 3;

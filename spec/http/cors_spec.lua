@@ -1,0 +1,119 @@
+-- Cross-origin access as browsers ask for it: simple requests, preflights, streams, errors.
+
+local http = require "spec.support.http"
+local server = require "spec.support.server"
+local support = require "spec.http.support"
+
+after_each(server.stop_all)
+
+local ROUTES = [[
+sse.get("/ok", function() return "ok" end)
+sse.post("/ok", function() return 204 end)
+sse.get("/news", sse.channel "news")
+sse.static("/files", ".")
+]]
+
+local function start(cors)
+  return support.start { script = 'local sse = require "sse"\n' .. cors .. "\n" .. ROUTES }
+end
+
+local function preflight(router, path, headers)
+  headers.Origin = headers.Origin or "https://page.example"
+  headers["Access-Control-Request-Method"] = headers["Access-Control-Request-Method"] or "POST"
+  return http.request(router.port, "OPTIONS", path, headers)
+end
+
+local function origin_of(router, path, origin)
+  local connection = http.connect(router.port)
+  connection:request("HEAD", path, { Origin = origin })
+  local headers = connection:receive_response({ method = "HEAD" }).headers
+  connection:close()
+  return headers["access-control-allow-origin"], headers.vary
+end
+
+describe("without sse.cors", function()
+  it("no answer lets other origins in", function()
+    local router = start ""
+    for _, path in ipairs { "/ok", "/news", "/files/script.lua", "/nothing" } do
+      assert.is_nil(origin_of(router, path, "https://page.example"))
+    end
+    local response = preflight(router, "/ok", {})
+    assert.equal(204, response.status)
+    assert.is_nil(response.headers["access-control-allow-methods"])
+  end)
+end)
+
+describe("sse.cors \"*\"", function()
+  it("lets every origin read every answer, errors too", function()
+    local router = start 'sse.cors "*"'
+    for _, path in ipairs { "/ok", "/news", "/files/script.lua", "/nothing" } do
+      local origin, vary = origin_of(router, path, "https://page.example")
+      assert.same({ "*", nil }, { origin, vary }, path)
+    end
+    local response = http.request(router.port, "DELETE", "/ok", { Origin = "https://page.example" })
+    assert.same({ 405, "*" }, { response.status, response.headers["access-control-allow-origin"] })
+  end)
+
+  it("answers a preflight with the methods of the path", function()
+    local router = start 'sse.cors "*"'
+    local response = preflight(router, "/ok", { ["Access-Control-Request-Headers"] = "content-type" })
+    assert.equal(204, response.status)
+    assert.equal("*", response.headers["access-control-allow-origin"])
+    assert.equal("GET, HEAD, OPTIONS, POST", response.headers["access-control-allow-methods"])
+    assert.matches("Content%-Type", response.headers["access-control-allow-headers"])
+    assert.matches("Last%-Event%-ID", response.headers["access-control-allow-headers"])
+    assert.equal("3600", response.headers["access-control-max-age"])
+  end)
+
+  it("keeps the connection behind a preflight", function()
+    local router = start 'sse.cors "*"'
+    local connection = http.connect(router.port)
+    local headers = { Origin = "https://page.example", ["Access-Control-Request-Method"] = "POST" }
+    connection:request("OPTIONS", "/ok", headers)
+    assert.equal(204, connection:receive_response().status)
+    connection:request("POST", "/ok", headers, "x")
+    assert.equal(204, connection:receive_response().status)
+    connection:close()
+  end)
+end)
+
+describe("sse.cors with origins", function()
+  local CORS = [[sse.cors { origins = { "https://page.example", "https://*.wild.example" }, credentials = true,
+    headers = { "X-One" }, expose = { "X-Two" }, max_age = "10m" }]]
+
+  it("lets those in, by name, and says that answers vary", function()
+    local router = start(CORS)
+    for origin, allowed in pairs {
+      ["https://page.example"] = true,
+      ["https://a.wild.example"] = true,
+      ["https://a.b.wild.example"] = true,
+      ["https://wild.example"] = false,
+      ["https://other.example"] = false,
+      ["http://page.example"] = false,
+      ["https://page.example.evil.example"] = false,
+      ["https://evil-page.example"] = false,
+      ["null"] = false,
+    } do
+      for _, path in ipairs { "/ok", "/news", "/nothing" } do
+        local got, vary = origin_of(router, path, origin)
+        assert.same({ allowed and origin or nil, "Origin" }, { got, vary }, origin)
+      end
+    end
+    local headers = http.get(router.port, "/ok", { Origin = "https://page.example" }).headers
+    assert.equal("true", headers["access-control-allow-credentials"])
+    assert.equal("X-Two", headers["access-control-expose-headers"])
+    assert.equal("Origin", http.get(router.port, "/ok").headers.vary)
+  end)
+
+  it("answers their preflights and nobody else's", function()
+    local router = start(CORS)
+    local headers = preflight(router, "/ok", {}).headers
+    assert.same({ "https://page.example", "true", "X-One", "600" }, {
+      headers["access-control-allow-origin"], headers["access-control-allow-credentials"],
+      headers["access-control-allow-headers"], headers["access-control-max-age"],
+    })
+    local response = preflight(router, "/ok", { Origin = "https://other.example" })
+    assert.same({ 204, nil, nil }, { response.status, response.headers["access-control-allow-origin"],
+      response.headers["access-control-allow-methods"] })
+  end)
+end)
