@@ -186,20 +186,24 @@ describe("static files", function()
   end)
 
   it("leave no descriptor open, whatever the answer", function()
-    local connection = http.connect(router.port)
     local tag = http.get(router.port, "/digits.txt").headers.etag
-    for _ = 1, 50 do
-      connection:request("GET", "/folder")
-      connection:request("GET", "/digits.txt", { ["If-None-Match"] = tag })
-      connection:request("GET", "/digits.txt", { Range = "bytes=90-" })
-      connection:request("GET", "/digits.txt", { Range = "bytes=1-2" })
-      connection:request("GET", "/nothing")
-      connection:request("GET", "/empty.txt")
-      for _ = 1, 6 do
-        connection:receive_response()
-      end
-      connection:request("HEAD", "/digits.txt")
-      connection:receive_response { method = "HEAD" }
+    local connection = http.connect(router.port)
+    local function ask(method, path, headers)
+      connection:request(method, path, headers)
+      return connection:receive_response({ method = method }).status
+    end
+    assert.equal(206, ask("GET", "/digits.txt", { Range = "bytes=1-2" }))
+    support.expect_descriptors(router, idle_descriptors + 1)
+    for _ = 1, 20 do
+      assert.equal(301, ask("GET", "/folder"))
+      assert.equal(304, ask("GET", "/digits.txt", { ["If-None-Match"] = tag }))
+      assert.equal(416, ask("GET", "/digits.txt", { Range = "bytes=90-" }))
+    end
+    assert.equal(idle_descriptors + 1, router:descriptors())
+    for _ = 1, 20 do
+      assert.equal(200, ask("HEAD", "/digits.txt"))
+      assert.equal(200, ask("GET", "/empty.txt"))
+      assert.equal(404, ask("GET", "/nothing"))
     end
     support.expect_descriptors(router, idle_descriptors + 1)
     connection:close()
