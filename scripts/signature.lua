@@ -36,9 +36,38 @@ local function of_table(value, seen, parts)
   end
 end
 
+local sources = {} -- lines by file, while the script is loaded
+
+local function lines_of(path)
+  local lines = sources[path]
+  if not lines then
+    local file = io.open(path)
+    lines = {}
+    for line in file and file:lines() or function() end do
+      lines[#lines + 1] = line:match "^%s*(.-)%s*$"
+    end
+    if file then
+      file:close()
+    end
+    sources[path] = lines
+  end
+  return lines
+end
+
+--- The function's own text, so that it may move in its file. Bytecode would know the line. The library is the same for
+--- every script.
+local function code_of(value)
+  local info = debug.getinfo(value, "S")
+  if info.source:sub(1, 1) == "@" then
+    return table.concat(lines_of(info.source:sub(2)), "\n", math.max(info.linedefined, 1), info.lastlinedefined)
+  elseif info.source:sub(1, 5) == "=sse/" or info.what == "C" then
+    return info.source .. info.linedefined
+  end
+  return string.dump(value, true)
+end
+
 local function of_function(value, seen, parts)
-  local ok, code = pcall(string.dump, value, true)
-  parts[#parts + 1] = ok and code or "C"
+  parts[#parts + 1] = code_of(value)
   for index = 1, 255 do
     local name, upvalue = debug.getupvalue(value, index)
     if not name then

@@ -179,4 +179,17 @@ if busted and busted.subscribe then
   end)
 end
 
+--- Calls `fn`, which may itself wait for an answer, again and again until its value is true.
+---@param fn fun(): any
+---@param seconds number?
+---@param what string
+function M.eventually(fn, seconds, what)
+  local deadline = M.now() + M.limit(seconds)
+  while not fn() do
+    if M.now() > deadline then
+      M.fail("waited in vain for " .. what)
+    end
+  end
+end
+
 return M

@@ -1,6 +1,7 @@
 /* Another version of the script takes over: it runs in a Lua state of its own first, and only when
  * that went well does everything switch. */
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +10,7 @@
 #include "base/memory.h"
 
 enum {
-    WATCH_INTERVAL = 300,   /* milliseconds between looks at a file */
+    SETTLE_INTERVAL = 50,   /* milliseconds after the last change of a file */
     COLLECT_INTERVAL = 200, /* milliseconds between looks at replaced scripts */
     MAX_RETIREMENT = 30000, /* milliseconds that a replaced script has to answer its requests */
 };
@@ -20,16 +21,26 @@ struct retired_vm {
     uint64_t since;
 };
 
-struct file_watch {
-    uv_fs_poll_t poll;
+struct watched_file {
     struct list link;
+    char *folder;
+    char name[256];
+};
+
+struct folder_watch {
+    uv_fs_event_t event;
+    struct list link;
+    struct router *router;
+    char *folder;
 };
 
 struct reload {
     uv_signal_t signal;
     uv_async_t request;
     uv_timer_t collect;
-    struct list files; /* struct file_watch */
+    uv_timer_t settle;
+    struct list files;   /* struct watched_file */
+    struct list folders; /* struct folder_watch */
 };
 
 /* Replaced scripts */
@@ -65,42 +76,79 @@ static void retire(struct router *router, struct vm *vm)
     uv_timer_start(&router->reload->collect, on_collect, 0, COLLECT_INTERVAL);
 }
 
-/* Files */
+/* Files. Folders are watched, since editors replace files rather than write to them. */
 
-static void on_change(uv_fs_poll_t *poll, int status, const uv_stat_t *before,
-                      const uv_stat_t *after)
+static bool is_watched(const struct reload *state, const char *folder, const char *name)
 {
-    (void)status;
-    (void)before;
-    (void)after;
-    /* While an editor replaces a file it may be missing for a moment. */
-    if (status == 0)
-        reload_request(poll->data);
+    for (struct list *node = state->files.next; node != &state->files; node = node->next) {
+        const struct watched_file *file = CONTAINER_OF(node, struct watched_file, link);
+        if (strcmp(file->folder, folder) == 0 && (name == NULL || strcmp(file->name, name) == 0))
+            return true;
+    }
+    return false;
+}
+
+static void on_settled(uv_timer_t *timer)
+{
+    reload_request(timer->data);
+}
+
+static void on_change(uv_fs_event_t *event, const char *name, int events, int status)
+{
+    struct folder_watch *watch = CONTAINER_OF(event, struct folder_watch, event);
+    struct reload *state = watch->router->reload;
+    (void)events;
+    /* An editor writes in several steps. */
+    if (status == 0 && name != NULL && is_watched(state, watch->folder, name))
+        uv_timer_start(&state->settle, on_settled, SETTLE_INTERVAL, 0);
 }
 
 static void on_watch_closed(uv_handle_t *handle)
 {
-    free(CONTAINER_OF(handle, struct file_watch, poll));
+    struct folder_watch *watch = CONTAINER_OF(handle, struct folder_watch, event);
+    free(watch->folder);
+    free(watch);
 }
 
 static void stop_watching(struct router *router)
 {
-    struct list *files = &router->reload->files;
-    while (!list_is_empty(files)) {
-        struct file_watch *watch = CONTAINER_OF(files->next, struct file_watch, link);
+    struct reload *state = router->reload;
+    while (!list_is_empty(&state->folders)) {
+        struct folder_watch *watch = CONTAINER_OF(state->folders.next, struct folder_watch, link);
         list_remove(&watch->link);
-        uv_close((uv_handle_t *)&watch->poll, on_watch_closed);
+        uv_close((uv_handle_t *)&watch->event, on_watch_closed);
     }
+    while (!list_is_empty(&state->files)) {
+        struct watched_file *file = CONTAINER_OF(state->files.next, struct watched_file, link);
+        list_remove(&file->link);
+        free(file->folder);
+        free(file);
+    }
+}
+
+static void watch_folder(struct router *router, const char *folder)
+{
+    struct folder_watch *watch = memory_zero(1, sizeof *watch);
+    watch->router = router;
+    watch->folder = memory_copy(folder, strlen(folder));
+    uv_fs_event_init(&router->loop, &watch->event);
+    list_append(&router->reload->folders, &watch->link);
+    int error = uv_fs_event_start(&watch->event, on_change, folder, 0);
+    if (error != 0)
+        log_line(LOG_WARN, "cannot watch %s: %s", folder, uv_strerror(error));
 }
 
 static void watch_file(void *context, const char *path)
 {
     struct router *router = context;
-    struct file_watch *watch = memory_zero(1, sizeof *watch);
-    uv_fs_poll_init(&router->loop, &watch->poll);
-    watch->poll.data = router;
-    list_append(&router->reload->files, &watch->link);
-    uv_fs_poll_start(&watch->poll, on_change, path, WATCH_INTERVAL);
+    const char *slash = strrchr(path, '/');
+    struct watched_file *file = memory_zero(1, sizeof *file);
+    file->folder =
+        slash == NULL ? memory_copy(".", 1) : memory_copy(path, (size_t)(slash - path) + 1);
+    snprintf(file->name, sizeof file->name, "%s", slash == NULL ? path : slash + 1);
+    if (!is_watched(router->reload, file->folder, NULL))
+        watch_folder(router, file->folder);
+    list_append(&router->reload->files, &file->link);
 }
 
 void reload_watch_files(struct router *router)
@@ -185,10 +233,13 @@ void reload_watch(struct router *router)
     struct reload *state = memory_zero(1, sizeof *state);
     router->reload = state;
     list_init(&state->files);
+    list_init(&state->folders);
     uv_signal_init(&router->loop, &state->signal);
     uv_async_init(&router->loop, &state->request, on_request);
     uv_timer_init(&router->loop, &state->collect);
-    state->signal.data = state->request.data = state->collect.data = router;
+    uv_timer_init(&router->loop, &state->settle);
+    state->signal.data = state->request.data = router;
+    state->collect.data = state->settle.data = router;
     uv_signal_start(&state->signal, on_signal, SIGHUP);
 }
 
@@ -205,6 +256,7 @@ void reload_close(struct router *router)
     stop_watching(router);
     uv_close((uv_handle_t *)&state->request, NULL);
     uv_close((uv_handle_t *)&state->collect, NULL);
+    uv_close((uv_handle_t *)&state->settle, NULL);
     /* Handles close last first within a turn, so the one whose callback frees comes first. */
     uv_close((uv_handle_t *)&state->signal, on_closed);
 }

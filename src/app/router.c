@@ -256,8 +256,8 @@ static int run(struct router *router)
         log_line(LOG_ERROR, "cannot start the I/O threads: %s", uv_strerror(error));
         return EXIT_RUN;
     }
-    print_ready(router);
     reload_watch_files(router);
+    print_ready(router);
     uv_run(&router->loop, UV_RUN_DEFAULT);
     return 0;
 }
