@@ -1,8 +1,19 @@
 #include "script/budget.h"
 
-#include <lauxlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "script/call.h"
+
+enum { AGAIN = 10000000 }; /* nanoseconds until the hook is set once more: a script may remove it */
+
+/* ThreadSanitizer holds signals back until the program calls into libc, which a loop in Lua never
+ * does: there, a hook that comes every so many instructions looks at the clock. */
+#ifdef __SANITIZE_THREAD__
+enum { POLL = 1000 };
+#else
+enum { POLL = 0 };
+#endif
 
 /* One router has one script thread, and a signal handler needs to find it. */
 static struct budget *active;
@@ -14,19 +25,55 @@ static int64_t now(void)
     return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
-static void stop_script(lua_State *L, lua_Debug *record)
+/* Stopping */
+
+const char *budget_push_message(const struct budget *budget, lua_State *L)
 {
+    return lua_pushfstring(L, "%sthe script took longer than its time budget of %d ms",
+                           budget->place, (int)budget->allowed);
+}
+
+static void watch(const struct budget *budget, lua_State *L);
+
+static void on_instruction(lua_State *L, lua_Debug *record)
+{
+    struct budget *budget = active;
     (void)record;
-    luaL_error(L, "the script took longer than its time budget");
+    if (POLL > 0 && budget != NULL && budget->deadline != 0 && now() > budget->deadline)
+        budget->expired = 1;
+    if (budget == NULL || !budget->expired) {
+        /* Left from an entry that is over. */
+        if (POLL == 0)
+            lua_sethook(L, NULL, 0, 0);
+        return;
+    }
+    watch(budget, L);
+    if (budget->place[0] == '\0')
+        call_find_place(L, budget->place, sizeof budget->place);
+    if (lua_isyieldable(L)) {
+        budget->stopped = L;
+        lua_yield(L, 0);
+        return;
+    }
+    budget_push_message(budget, L);
+    lua_error(L);
 }
 
-static void stop_at_next_instruction(lua_State *L)
+/* Has the hook come at the next instruction of a coroutine whose time is over. */
+static void watch(const struct budget *budget, lua_State *L)
 {
-    lua_sethook(L, stop_script, LUA_MASKCOUNT | LUA_MASKCALL | LUA_MASKRET, 1);
+    if (budget->expired)
+        lua_sethook(L, on_instruction, LUA_MASKCOUNT, 1);
+    else if (POLL > 0)
+        lua_sethook(L, on_instruction, LUA_MASKCOUNT, POLL);
 }
 
+/* At most for the budget once: a nested entry may have less time than the one outside. */
 static void arm(struct budget *budget, int64_t nanoseconds)
 {
+    int64_t most = (int64_t)budget->milliseconds * 1000000;
+    if (nanoseconds > most)
+        nanoseconds = most;
     struct itimerspec spec = {
         .it_value = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000}};
     budget->armed = 1;
@@ -44,13 +91,15 @@ static void on_signal(int number)
     if (budget->deadline == 0)
         return;
     int64_t left = budget->deadline - now();
-    if (left > 0) {
-        arm(budget, left);
-        return;
+    if (left <= 0) {
+        budget->expired = 1;
+        watch(budget, budget->running);
+        left = AGAIN;
     }
-    budget->expired = 1;
-    stop_at_next_instruction(budget->running);
+    arm(budget, left);
 }
+
+/* Life */
 
 void budget_init(struct budget *budget, unsigned milliseconds)
 {
@@ -74,32 +123,62 @@ void budget_deinit(struct budget *budget)
     budget->has_timer = false;
 }
 
-void budget_begin(struct budget *budget, lua_State *L)
+/* Entries */
+
+void budget_enter(struct budget *budget, lua_State *L, unsigned times, struct budget_entry *entry)
 {
     if (!budget->has_timer)
         return;
-    int64_t allowed = (int64_t)budget->milliseconds * 1000000;
-    budget->running = L;
+    int64_t since = now();
+    *entry = (struct budget_entry){.deadline = budget->deadline,
+                                   .since = since,
+                                   .running = budget->running,
+                                   .allowed = budget->allowed,
+                                   .expired = budget->expired};
+    /* The signal finds no deadline until everything else is in place. */
+    budget->deadline = 0;
     budget->expired = 0;
-    budget->deadline = now() + allowed;
+    budget->place[0] = '\0';
+    budget->stopped = NULL;
+    budget->running = L;
+    budget->allowed = budget->milliseconds * times;
+    int64_t allowed = (int64_t)budget->allowed * 1000000;
+    watch(budget, L);
+    budget->deadline = since + allowed;
     if (!budget->armed)
         arm(budget, allowed);
 }
 
-void budget_end(struct budget *budget)
+void budget_leave(struct budget *budget, const struct budget_entry *entry)
 {
+    if (!budget->has_timer)
+        return;
     budget->deadline = 0;
-    if (budget->expired && budget->running != NULL)
-        lua_sethook(budget->running, NULL, 0, 0);
-    budget->running = NULL;
+    budget->expired = entry->expired;
+    budget->place[0] = '\0';
+    budget->running = entry->running;
+    budget->allowed = entry->allowed;
+    if (entry->deadline == 0)
+        return;
+    watch(budget, entry->running);
+    budget->deadline = entry->deadline + now() - entry->since;
 }
 
-void budget_switch(struct budget *budget, lua_State *L)
+lua_State *budget_switch(struct budget *budget, lua_State *L)
 {
     lua_State *before = budget->running;
-    if (budget->expired && before != NULL)
-        lua_sethook(before, NULL, 0, 0);
     budget->running = L;
-    if (budget->expired && L != NULL)
-        stop_at_next_instruction(L);
+    if (budget->has_timer)
+        watch(budget, L);
+    return before;
+}
+
+bool budget_is_over(const struct budget *budget)
+{
+    return budget->expired;
+}
+
+bool budget_has_stopped(const struct budget *budget, const lua_State *L)
+{
+    return budget->has_timer && budget->stopped == L;
 }

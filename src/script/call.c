@@ -1,7 +1,11 @@
 #include "script/call.h"
 
 #include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "base/memory.h"
 
 /* Places */
 
@@ -10,17 +14,24 @@ static bool is_library(const lua_Debug *record)
     return strncmp(record->source, "=sse/", 5) == 0;
 }
 
-void call_push_place(lua_State *L)
+void call_find_place(lua_State *L, char *out, size_t size)
 {
     lua_Debug record;
+    out[0] = '\0';
     for (int level = 0; lua_getstack(L, level, &record); level++) {
         lua_getinfo(L, "Sl", &record);
         if (record.currentline > 0 && !is_library(&record)) {
-            lua_pushfstring(L, "%s:%d: ", record.short_src, record.currentline);
+            snprintf(out, size, "%s:%d: ", record.short_src, record.currentline);
             return;
         }
     }
-    lua_pushliteral(L, "");
+}
+
+void call_push_place(lua_State *L)
+{
+    char place[LUA_IDSIZE + 16];
+    call_find_place(L, place, sizeof place);
+    lua_pushstring(L, place);
 }
 
 int call_raise(lua_State *L, const char *format, ...)
@@ -36,23 +47,36 @@ int call_raise(lua_State *L, const char *format, ...)
 
 /* Entries */
 
-static void enter(struct vm *vm, lua_State *L)
+struct entry {
+    struct budget_entry budget;
+    lua_State *running;
+    bool limited;
+};
+
+enum { LOADING_TIMES = 10 }; /* a script may read and compute while it is loaded */
+
+static void enter(struct vm *vm, lua_State *L, struct entry *entry)
 {
+    entry->running = vm->running;
+    entry->limited = vm->limited;
     if (vm->depth++ == 0)
-        budget_begin(vm->budget, L);
+        vm->turn++;
+    vm->running = L;
+    vm->limited = vm->options.memory > 0;
+    budget_enter(vm->budget, L, vm->loading ? LOADING_TIMES : 1, &entry->budget);
 }
 
-static void leave(struct vm *vm)
+static void leave(struct vm *vm, const struct entry *entry)
 {
-    if (--vm->depth > 0)
-        return;
-    budget_end(vm->budget);
-    if (vm->options.debug_gc)
+    vm->overran = budget_is_over(vm->budget);
+    budget_leave(vm->budget, &entry->budget);
+    vm->running = entry->running;
+    vm->limited = entry->limited;
+    if (--vm->depth == 0 && vm->options.debug_gc)
         lua_gc(vm->L, LUA_GCCOLLECT);
 }
 
-/* Notes which coroutine runs; returns the one before. */
-static lua_State *switch_to(struct vm *vm, lua_State *L)
+lua_State *call_switch(struct vm *vm, lua_State *L)
 {
     lua_State *before = vm->running;
     vm->running = L;
@@ -60,122 +84,129 @@ static lua_State *switch_to(struct vm *vm, lua_State *L)
     return before;
 }
 
-/* The error's text: strings as they are, other values by __tostring, or by their type. */
-static const char *error_text_of(lua_State *L, int index)
+/* Errors */
+
+static int l_tostring(lua_State *L)
 {
-    const char *text = lua_tostring(L, index);
-    if (text == NULL && luaL_callmeta(L, index, "__tostring") && lua_type(L, -1) == LUA_TSTRING)
-        return lua_tostring(L, -1);
-    if (text == NULL)
-        text = lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, index));
-    return text;
+    if (!luaL_callmeta(L, 1, "__tostring") || lua_type(L, -1) != LUA_TSTRING)
+        return luaL_error(L, "no text");
+    return 1;
 }
 
+/* Pushes the error's text: strings as they are, other values by __tostring, or by their type. */
+static const char *push_text(lua_State *L, int index)
+{
+    if (lua_isstring(L, index)) {
+        lua_pushvalue(L, index);
+        return lua_tostring(L, -1);
+    }
+    lua_pushcfunction(L, l_tostring);
+    lua_pushvalue(L, index);
+    if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
+        lua_pop(L, 1);
+        lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, index));
+    }
+    return lua_tostring(L, -1);
+}
+
+/* The handler of protected calls. */
 static int on_error(lua_State *L)
 {
-    luaL_traceback(L, L, error_text_of(L, 1), 1);
+    struct vm *vm = vm_of(L);
+    bool limited = vm->limited;
+    const char *text = push_text(L, 1);
+    vm->limited = false;
+    luaL_traceback(L, L, text, 1);
+    vm->limited = limited;
     return 1;
 }
 
 enum call_outcome call_function(struct vm *vm, lua_State *L, int arguments, int results)
 {
+    struct entry entry;
     int base = lua_gettop(L) - arguments;
     lua_pushcfunction(L, on_error);
     lua_insert(L, base);
-    enter(vm, L);
-    lua_State *before = switch_to(vm, L);
+    enter(vm, L, &entry);
     int status = lua_pcall(L, arguments, results, base);
-    switch_to(vm, before);
-    leave(vm);
+    leave(vm, &entry);
     lua_remove(L, base);
     return status == LUA_OK ? CALL_DONE : CALL_FAILED;
 }
 
-enum call_outcome call_resume(struct vm *vm, lua_State *coroutine, int arguments, int *results)
+/* (error, coroutine as light userdata or nil, place) -> text, with the coroutine's traceback */
+static int l_describe(lua_State *L)
 {
-    enter(vm, coroutine);
-    lua_State *before = switch_to(vm, coroutine);
-    int status = lua_resume(coroutine, before != NULL ? before : vm->L, arguments, results);
-    if (status != LUA_OK && status != LUA_YIELD) {
-        /* The stack is not unwound yet, so the traceback shows where it happened. */
-        const char *text = error_text_of(coroutine, lua_gettop(coroutine));
-        luaL_traceback(coroutine, coroutine, text, 0);
-    }
-    switch_to(vm, before);
-    leave(vm);
-    return status == LUA_OK ? CALL_DONE : status == LUA_YIELD ? CALL_YIELDED : CALL_FAILED;
-}
-
-void call_close(struct vm *vm, lua_State *coroutine)
-{
-    /* The result for a coroutine that had failed is its old error, which is reported already. */
-    bool had_failed = lua_status(coroutine) != LUA_OK && lua_status(coroutine) != LUA_YIELD;
-    enter(vm, coroutine);
-    lua_State *before = switch_to(vm, coroutine);
-    int status = lua_resetthread(coroutine);
-    switch_to(vm, before);
-    leave(vm);
-    if (status != LUA_OK && !had_failed) {
-        vm_report(vm, "closing a coroutine", error_text_of(coroutine, -1));
-    }
-    lua_settop(coroutine, 0);
-}
-
-/* Coroutines of the script */
-
-/* Resumes with the arguments on L's stack from 2 on, as coroutine.resume does: true and the
- * results, or false and the error. */
-static int resume(lua_State *L, lua_State *coroutine)
-{
-    struct vm *vm = vm_of(L);
-    lua_State *before = switch_to(vm, coroutine);
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_insert(L, 1);
-    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
-    switch_to(vm, before);
-    return lua_gettop(L);
-}
-
-static int l_resume(lua_State *L)
-{
-    luaL_checktype(L, 1, LUA_TTHREAD);
-    return resume(L, lua_tothread(L, 1));
-}
-
-/* What coroutine.wrap returns. Upvalues: the original resume, the coroutine. */
-static int l_wrapped(lua_State *L)
-{
-    lua_State *coroutine = lua_tothread(L, lua_upvalueindex(2));
-    lua_pushvalue(L, lua_upvalueindex(2));
-    lua_insert(L, 1);
-    int count = resume(L, coroutine);
-    if (lua_toboolean(L, 1))
-        return count - 1;
-    if (lua_status(coroutine) != LUA_OK && lua_status(coroutine) != LUA_YIELD)
-        lua_resetthread(coroutine);
-    lua_settop(L, 2);
-    return lua_error(L);
-}
-
-static int l_wrap(lua_State *L)
-{
-    luaL_checktype(L, 1, LUA_TFUNCTION);
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_State *coroutine = lua_newthread(L);
-    lua_pushvalue(L, 1);
-    lua_xmove(L, coroutine, 1);
-    lua_pushcclosure(L, l_wrapped, 2);
+    lua_State *coroutine = lua_touserdata(L, 2);
+    lua_pushvalue(L, 3);
+    push_text(L, 1);
+    lua_concat(L, 2);
+    if (coroutine != NULL)
+        luaL_traceback(L, coroutine, lua_tostring(L, -1), 0);
     return 1;
 }
 
-void call_open_coroutines(lua_State *L)
+/* The text of the error on top of `from`, in an entry of its own: it may take a __tostring of the
+ * script's. Of malloc. */
+static char *describe(struct vm *vm, lua_State *from, lua_State *coroutine, const char *place)
 {
-    lua_getglobal(L, "coroutine");
-    lua_getfield(L, -1, "resume");
-    lua_pushvalue(L, -1);
-    lua_pushcclosure(L, l_resume, 1);
-    lua_setfield(L, -3, "resume");
-    lua_pushcclosure(L, l_wrap, 1);
-    lua_setfield(L, -2, "wrap");
+    lua_State *L = vm_state(vm);
+    lua_checkstack(L, 8);
+    lua_checkstack(from, 1);
+    lua_pushcfunction(L, l_describe);
+    lua_pushvalue(from, -1);
+    lua_xmove(from, L, 1);
+    if (coroutine != NULL)
+        lua_pushlightuserdata(L, coroutine);
+    else
+        lua_pushnil(L);
+    lua_pushstring(L, place);
+    call_function(vm, L, 3, 1);
+    char *text = memory_copy(lua_tostring(L, -1), lua_rawlen(L, -1));
     lua_pop(L, 1);
+    return text;
+}
+
+/* The stack of a coroutine that failed is not unwound yet: its traceback shows where. */
+static char *describe_failure(struct vm *vm, lua_State *coroutine, int status)
+{
+    char place[LUA_IDSIZE + 16] = "";
+    if (status == LUA_ERRMEM)
+        call_find_place(coroutine, place, sizeof place);
+    return describe(vm, coroutine, coroutine, place);
+}
+
+enum call_outcome call_resume(struct vm *vm, lua_State *coroutine, int arguments, int *results,
+                              char **error)
+{
+    struct entry entry;
+    enter(vm, coroutine, &entry);
+    lua_State *from = entry.running != NULL ? entry.running : vm->L;
+    int status = lua_resume(coroutine, from, arguments, results);
+    bool stopped = status == LUA_YIELD && budget_has_stopped(vm->budget, coroutine);
+    bool failed = stopped || (status != LUA_OK && status != LUA_YIELD);
+    vm->limited = false;
+    if (stopped && lua_checkstack(coroutine, 2))
+        budget_push_message(vm->budget, coroutine);
+    leave(vm, &entry);
+    if (failed)
+        *error = describe_failure(vm, coroutine, status);
+    return failed ? CALL_FAILED : status == LUA_YIELD ? CALL_YIELDED : CALL_DONE;
+}
+
+void call_close(struct vm *vm, lua_State *coroutine, const char *what)
+{
+    struct entry entry;
+    bool had_failed = lua_status(coroutine) != LUA_OK && lua_status(coroutine) != LUA_YIELD;
+    const void *old = had_failed ? lua_topointer(coroutine, -1) : NULL;
+    enter(vm, coroutine, &entry);
+    int status = lua_resetthread(coroutine);
+    leave(vm, &entry);
+    /* The result for a coroutine that had failed is its old error, which is reported already. */
+    if (status != LUA_OK && !(had_failed && lua_topointer(coroutine, -1) == old)) {
+        char *text = describe(vm, coroutine, NULL, "");
+        vm_report(vm, what, text);
+        free(text);
+    }
+    lua_settop(coroutine, 0);
 }

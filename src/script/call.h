@@ -3,8 +3,8 @@
 
 #include "script/vm.h"
 
-/* The one door into Lua: every entry is protected, has a traceback, a time budget and an outcome.
- */
+/* The one door into Lua: every entry is protected, has a traceback, a time budget, a memory limit
+ * and an outcome. */
 
 enum call_outcome {
     CALL_DONE,
@@ -17,18 +17,22 @@ enum call_outcome {
 enum call_outcome call_function(struct vm *vm, lua_State *L, int arguments, int results);
 
 /* Starts or goes on with a coroutine whose (function and) arguments are on its stack. On CALL_DONE
- * and CALL_YIELDED *results values are on its stack; on CALL_FAILED the text is on top of it. */
-enum call_outcome call_resume(struct vm *vm, lua_State *coroutine, int arguments, int *results);
+ * and CALL_YIELDED *results values are on its stack. On CALL_FAILED *error is the text with its
+ * traceback, the caller's to free, and the coroutine may only be closed: hooks may no longer work
+ * in it. */
+enum call_outcome call_resume(struct vm *vm, lua_State *coroutine, int arguments, int *results,
+                              char **error);
 
-/* Closes a coroutine: its to-be-closed variables run. Errors in them are logged. */
-void call_close(struct vm *vm, lua_State *coroutine);
+/* Closes a coroutine: its to-be-closed variables run. Errors in them are reported as of `what`. */
+void call_close(struct vm *vm, lua_State *coroutine, const char *what);
+
+/* Notes that another coroutine runs inside the entry. Returns the one before. */
+lua_State *call_switch(struct vm *vm, lua_State *L);
 
 /* Raises an error, with the place in the user's own script before the text. Does not return. */
 int call_raise(lua_State *L, const char *format, ...);
-/* Pushes "file:line: " of the user's own code that led here, or "". */
+/* "file:line: " of the user's own code that led here, or "": written, or pushed. */
+void call_find_place(lua_State *L, char *out, size_t size);
 void call_push_place(lua_State *L);
-
-/* Lua's coroutine.resume and coroutine.wrap, so that the budget knows which coroutine runs. */
-void call_open_coroutines(lua_State *L);
 
 #endif

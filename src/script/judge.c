@@ -1,6 +1,8 @@
 #include "script/judge.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "proto/event_stream.h"
@@ -133,6 +135,35 @@ static int l_ask(lua_State *L)
     return 1;
 }
 
+/* A filter that ran over its time is asked no more in the same turn, for none of its groups: one
+ * that never ends costs its budget once, not once for each group and event. */
+
+static bool is_spent(const struct vm *vm, const struct group *group)
+{
+    if (vm->spent.turn != vm->turn)
+        return false;
+    for (unsigned i = 0; i < vm->spent.count; i++) {
+        size_t length = strlen(vm->spent.names[i]);
+        if (length <= group->key.length && memcmp(vm->spent.names[i], group->key.data, length) == 0)
+            return true;
+    }
+    return vm->spent.count == VM_SPENT;
+}
+
+/* The group's key is the filter's name, ":" and its arguments. */
+static void note_spent(struct vm *vm, const struct group *group)
+{
+    if (vm->spent.turn != vm->turn)
+        vm->spent.count = 0;
+    vm->spent.turn = vm->turn;
+    if (vm->spent.count == VM_SPENT)
+        return;
+    const char *colon = memchr(group->key.data, ':', group->key.length);
+    int length = colon == NULL ? (int)group->key.length : (int)(colon - group->key.data) + 1;
+    char *name = vm->spent.names[vm->spent.count++];
+    snprintf(name, VM_SPENT_NAME, "%.*s", length, group->key.data);
+}
+
 /* Pushes the filter's answer. False when it failed. */
 static bool ask(lua_State *L, const struct question *question, bool fresh)
 {
@@ -149,6 +180,8 @@ static bool ask(lua_State *L, const struct question *question, bool fresh)
     }
     if (call_function(vm, L, arguments, 1) == CALL_DONE)
         return true;
+    if (vm->overran)
+        note_spent(vm, question->group);
     vm_report(vm, "filter", lua_tostring(L, -1));
     return false;
 }
@@ -160,6 +193,8 @@ static struct frame *judge(lua_State *L, const struct question *question)
     struct group *group = question->group;
     struct frame *made = NULL;
     bool fresh = question->own == 0 || group->kind != GROUP_PLAIN;
+    if (is_spent(vm_of(L), group))
+        return NULL;
     bool ok = ask(L, question, fresh);
     if (ok && !fresh && lua_istable(L, -1)) {
         lua_pop(L, 1);

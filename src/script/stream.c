@@ -217,7 +217,7 @@ static int l_stream(lua_State *L)
     struct stream *stream = *box;
     lua_pushvalue(L, 2);
     lua_pushvalue(L, -2);
-    stream->task = task_start(vm, L, 1, stream->title, on_task_end, stream);
+    stream->task = task_start(vm, L, 1, "sse.stream", on_task_end, stream);
     return 1;
 }
 

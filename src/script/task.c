@@ -20,9 +20,12 @@ struct task {
     void *cancel_context;
 };
 
-static struct task *take(struct vm *vm)
+/* No error of Lua's may leave it half done: memory is not limited meanwhile. */
+static struct task *take(struct vm *vm, int values)
 {
     struct task *task;
+    bool limited = vm->limited;
+    vm->limited = false;
     if (!list_is_empty(&vm->idle_tasks)) {
         task = CONTAINER_OF(vm->idle_tasks.next, struct task, link);
         list_remove(&task->link);
@@ -35,16 +38,18 @@ static struct task *take(struct vm *vm)
         task->reference = luaL_ref(vm->L, LUA_REGISTRYINDEX);
     }
     list_append(&vm->tasks, &task->link);
+    lua_checkstack(task->L, values + LUA_MINSTACK);
+    vm->limited = limited;
     return task;
 }
 
 /* The coroutine is over (or was closed): keeps it for the next task, or lets it go. */
-static void put(struct task *task)
+static void put(struct task *task, bool reusable)
 {
     struct vm *vm = task->vm;
     list_remove(&task->link);
     task->cancel = NULL;
-    if (vm->idle_task_count < MAX_IDLE && lua_status(task->L) == LUA_OK) {
+    if (reusable && vm->idle_task_count < MAX_IDLE && lua_status(task->L) == LUA_OK) {
         lua_settop(task->L, 0);
         list_append(&vm->idle_tasks, &task->link);
         vm->idle_task_count++;
@@ -54,15 +59,15 @@ static void put(struct task *task)
     free(task);
 }
 
-static void finish(struct task *task, const char *error)
+static void finish(struct task *task, const char *error, bool reusable)
 {
     struct vm *vm = task->vm;
     if (task->on_end != NULL)
         task->on_end(task->context, error);
     else if (error != NULL && error[0] != '\0')
         vm_report(vm, task->what, error);
-    call_close(vm, task->L);
-    put(task);
+    call_close(vm, task->L, task->what);
+    put(task, reusable);
 }
 
 /* True when the task goes on later. */
@@ -71,24 +76,26 @@ static bool run(struct task *task, int arguments)
     struct vm *vm = task->vm;
     struct task *before = vm->current;
     int results = 0;
+    char *error = NULL;
     vm->current = task;
-    enum call_outcome outcome = call_resume(vm, task->L, arguments, &results);
+    enum call_outcome outcome = call_resume(vm, task->L, arguments, &results, &error);
     vm->current = before;
     if (outcome == CALL_YIELDED && task->cancel != NULL) {
         lua_pop(task->L, results);
         return true;
     }
     if (outcome == CALL_YIELDED)
-        finish(task, "coroutine.yield was called outside of a coroutine of the script's own");
+        finish(task, "coroutine.yield was called outside of a coroutine of the script's own", true);
     else
-        finish(task, outcome == CALL_FAILED ? lua_tostring(task->L, -1) : NULL);
+        finish(task, error, outcome == CALL_DONE);
+    free(error);
     return false;
 }
 
 struct task *task_start(struct vm *vm, lua_State *L, int arguments, const char *what,
                         task_end_fn on_end, void *context)
 {
-    struct task *task = take(vm);
+    struct task *task = take(vm, arguments + 1);
     task->what = what;
     task->answers = false;
     task->on_end = on_end;
@@ -140,8 +147,8 @@ void task_end(struct task *task)
     task->cancel = NULL;
     if (cancel != NULL)
         cancel(task->cancel_context);
-    call_close(task->vm, task->L);
-    finish(task, "");
+    call_close(task->vm, task->L, task->what);
+    finish(task, "", true);
 }
 
 void task_answers_request(struct task *task)

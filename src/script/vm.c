@@ -8,6 +8,7 @@
 #include "base/log_line.h"
 #include "base/memory.h"
 #include "script/backlog.h"
+#include "script/base_library.h"
 #include "script/call.h"
 #include "script/library.h"
 #include "script/module.h"
@@ -39,7 +40,7 @@ void vm_report(struct vm *vm, const char *what, const char *message)
     vm->errors++;
     log_line(LOG_ERROR, "%s: %s", what, message);
     /* An error handler that fails is logged, not handed to itself. */
-    if (vm->loading || vm->hooks[HOOK_EMIT] == LUA_NOREF || !lua_checkstack(L, 8))
+    if (vm->loading || vm->closing || vm->hooks[HOOK_EMIT] == LUA_NOREF || !lua_checkstack(L, 8))
         return;
     vm_push_hook(L, HOOK_EMIT);
     lua_pushliteral(L, "error");
@@ -99,7 +100,7 @@ static void *allocate(void *context, void *pointer, size_t old_size, size_t new_
         return NULL;
     }
     bool grows = new_size > before;
-    if (grows && vm->options.memory > 0 && vm->memory + new_size - before > vm->options.memory)
+    if (grows && vm->limited && vm->memory + new_size - before > vm->options.memory)
         return NULL;
     void *result = realloc(pointer, new_size);
     if (result != NULL)
@@ -118,7 +119,7 @@ static int on_panic(lua_State *L)
 static int open_state(lua_State *L)
 {
     luaL_openlibs(L);
-    call_open_coroutines(L);
+    base_library_open(L);
     library_open(L);
     module_open(L);
     return 0;
@@ -180,6 +181,7 @@ void vm_close(struct vm *vm)
     backlog_forget_all(vm);
     free_addresses(vm);
     takeover_forget_channels(vm);
+    vm->closing = true;
     if (vm->L != NULL)
         lua_close(vm->L);
     vm->L = NULL;

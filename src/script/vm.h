@@ -57,6 +57,15 @@ enum vm_hook {
 struct task;
 struct pipeline;
 
+enum { VM_SPENT = 8, VM_SPENT_NAME = 64 };
+
+/* Filters that ran over their time in a turn, by what their groups' keys begin with. */
+struct vm_spent {
+    uint64_t turn;
+    unsigned count;
+    char names[VM_SPENT][VM_SPENT_NAME];
+};
+
 struct vm {
     lua_State *L;
     uv_loop_t *loop;
@@ -68,7 +77,11 @@ struct vm {
     bool retired;          /* another script has taken its place */
     struct list declared;  /* channels of sse.channel: struct vm_channel */
     size_t memory;
+    bool limited; /* memory has its limit: Lua runs and an error does no harm */
     unsigned depth;     /* of entries into Lua */
+    uint64_t turn;      /* number of the outermost entry */
+    bool overran;       /* the last entry ran over its time */
+    struct vm_spent spent;
     lua_State *running; /* the coroutine that runs, NULL outside of Lua */
     int hooks[HOOK_COUNT];
     struct task *current;
@@ -85,6 +98,7 @@ struct vm {
     struct list addresses;     /* of sse.listen, in order: struct vm_address */
     bool watches_closing;      /* sse.on "unsubscribe" has handlers */
     bool loading;
+    bool closing; /* the state is about to go: nothing may start any more */
     char *folder; /* of the script, ends with "/" */
     uint64_t errors;
 };
