@@ -60,6 +60,10 @@ void ending_watch(struct router *router)
 
 void ending_close(struct router *router)
 {
+    /* A signal from here on changes nothing, and must not end the process with its own status. */
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, NULL);
     for (int i = 0; i < 2; i++)
         uv_close((uv_handle_t *)&router->signals[i], NULL);
     uv_close((uv_handle_t *)&router->grace, NULL);

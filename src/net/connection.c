@@ -234,6 +234,12 @@ static void receive(struct connection *connection)
     }
 }
 
+bool connection_has_input(const struct connection *connection)
+{
+    char byte;
+    return recv(connection->descriptor, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 static void writable(struct connection *connection)
 {
     if (!connection_flush(connection))

@@ -69,6 +69,9 @@ void connection_write_file(struct connection *connection, int file, int64_t offs
 /* Sends pending output. True when none is left and the connection lives. */
 bool connection_flush(struct connection *connection);
 
+/* Whether bytes of the peer wait to be read. */
+bool connection_has_input(const struct connection *connection);
+
 /* Watches the socket for what its state needs. */
 void connection_watch(struct connection *connection);
 

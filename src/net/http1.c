@@ -114,7 +114,7 @@ void http1_receive_end(struct connection *connection)
 void http1_respond(struct connection *connection, struct response *response)
 {
     struct http1 *http1 = http1_of(connection);
-    http1->close = http1->close || response->close || connection->shard->draining;
+    http1->close = http1->close || response->close;
     connection->state = CONNECTION_WRITING;
     connection_expect(connection, connection->shard->options->stall_timeout);
     if (response->file >= 0) {
@@ -142,10 +142,20 @@ static void read_pipelined(struct connection *connection)
         buffer_consume(&http1->input, used);
 }
 
+/* Whether nothing more is answered. A router that ends still answers what has arrived. */
+static bool is_last(const struct connection *connection)
+{
+    const struct http1 *http1 = connection->http1;
+    if (http1->close || http1->input.length > 0)
+        return http1->close;
+    return connection->peer_done ||
+           (connection->shard->draining && !connection_has_input(connection));
+}
+
 void http1_written(struct connection *connection)
 {
     struct http1 *http1 = http1_of(connection);
-    if (http1->close || (connection->peer_done && http1->input.length == 0)) {
+    if (is_last(connection)) {
         connection_finish(connection);
         return;
     }

@@ -139,12 +139,19 @@ static void remove_stale(const struct sockaddr_un *name)
     struct stat status;
     if (lstat(name->sun_path, &status) != 0 || !S_ISSOCK(status.st_mode))
         return;
-    int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (probe < 0)
         return;
     if (connect(probe, (const struct sockaddr *)name, sizeof *name) < 0 && errno == ECONNREFUSED)
         unlink(name->sun_path);
     close(probe);
+}
+
+/* 0 when there is no such file. */
+static uint64_t inode_of(const char *path)
+{
+    struct stat status;
+    return lstat(path, &status) == 0 ? status.st_ino : 0;
 }
 
 static int open_local(struct listener *listener, const char *path, char *message, size_t size)
@@ -168,6 +175,7 @@ static int open_local(struct listener *listener, const char *path, char *message
     }
     listener->descriptor = descriptor;
     listener->local = true;
+    listener->inode = inode_of(path);
     strcpy(listener->path, path);
     snprintf(listener->address, sizeof listener->address, "unix:%s", path);
     return 0;
@@ -181,12 +189,17 @@ int listener_open(struct listener *listener, const char *address, char *message,
     return open_tcp(listener, address, message, size);
 }
 
+void listener_refuse(const struct listener *listener)
+{
+    shutdown(listener->descriptor, SHUT_RDWR);
+}
+
 void listener_close(struct listener *listener)
 {
     if (listener->descriptor < 0)
         return;
     close(listener->descriptor);
     listener->descriptor = -1;
-    if (listener->local)
+    if (listener->local && inode_of(listener->path) == listener->inode)
         unlink(listener->path);
 }

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Listening sockets. The descriptor of a listener is polled by every shard. */
 
@@ -11,11 +12,15 @@ struct listener {
     bool local;        /* a unix socket */
     char address[160]; /* as bound: "http://127.0.0.1:8080/" or "unix:/run/feed.sock" */
     char path[108];    /* of a unix socket, to unlink when it closes */
+    uint64_t inode;    /* of that path, which may be another router's by then */
 };
 
 /* Binds and listens on "HOST:PORT", ":PORT", "PORT", "[IPV6]:PORT" or "unix:PATH". On failure
  * returns a negative errno value and writes a sentence to `message`. */
 int listener_open(struct listener *listener, const char *address, char *message, size_t size);
+/* From now on connections are refused, and another process may listen on the address. What was
+ * accepted lives on. May be called from any thread, and again. */
+void listener_refuse(const struct listener *listener);
 void listener_close(struct listener *listener);
 
 #endif

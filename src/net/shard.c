@@ -214,7 +214,7 @@ static void drain_connection(struct connection *connection)
 {
     if (connection->state == CONNECTION_STREAMING)
         stream_end(connection, shard_retry());
-    else if (http1_is_idle(connection))
+    else if (http1_is_idle(connection) && !connection_has_input(connection))
         connection_close(connection);
 }
 
@@ -222,6 +222,12 @@ static void drain(struct shard *shard)
 {
     if (shard->draining)
         return;
+    /* Those who came before the end, and the events before it, are served. */
+    for (unsigned i = 0; i < shard->watch_count; i++) {
+        on_accept(&shard->watches[i].poll, 0, UV_READABLE);
+        listener_refuse(shard->watches[i].listener);
+    }
+    fanout_flush(shard);
     shard->draining = true;
     watch_listeners(shard, false);
     for (uint32_t i = 0; i < shard->slot_count; i++) {
