@@ -5,6 +5,8 @@
 
 #include "base/memory.h"
 
+enum { BUFFER_FIRST = 256 }; /* bytes */
+
 void buffer_init(struct buffer *buffer)
 {
     *buffer = (struct buffer){0};
@@ -20,9 +22,9 @@ char *buffer_reserve(struct buffer *buffer, size_t extra)
 {
     size_t wanted = buffer->length + extra;
     if (wanted > buffer->capacity || buffer->data == NULL) {
-        size_t capacity = buffer->capacity < 64 ? 64 : buffer->capacity;
+        size_t capacity = buffer->capacity < BUFFER_FIRST ? BUFFER_FIRST : buffer->capacity;
         while (capacity < wanted)
-            capacity += capacity / 2;
+            capacity *= 2;
         buffer->data = memory_grow(buffer->data, capacity);
         buffer->capacity = capacity;
     }
@@ -56,16 +58,19 @@ void buffer_append_byte(struct buffer *buffer, char byte)
 void buffer_append_format(struct buffer *buffer, const char *format, ...)
 {
     va_list arguments;
+    char *end = buffer_reserve(buffer, BUFFER_FIRST);
+    size_t room = buffer->capacity - buffer->length;
     va_start(arguments, format);
-    int length = vsnprintf(NULL, 0, format, arguments);
+    int length = vsnprintf(end, room, format, arguments);
     va_end(arguments);
-    if (length <= 0)
-        return;
-    char *end = buffer_reserve(buffer, (size_t)length + 1);
-    va_start(arguments, format);
-    vsnprintf(end, (size_t)length + 1, format, arguments);
-    va_end(arguments);
-    buffer->length += (size_t)length;
+    if (length > 0 && (size_t)length >= room) {
+        end = buffer_reserve(buffer, (size_t)length + 1);
+        va_start(arguments, format);
+        vsnprintf(end, (size_t)length + 1, format, arguments);
+        va_end(arguments);
+    }
+    if (length > 0)
+        buffer->length += (size_t)length;
 }
 
 void buffer_consume(struct buffer *buffer, size_t length)

@@ -1,6 +1,9 @@
 #include "net/mailbox.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 
@@ -20,9 +23,14 @@ static void batch_free(struct batch *batch)
     free(batch);
 }
 
-static void on_async(uv_async_t *async)
+static void on_wake(uv_poll_t *poll, int status, int events)
 {
-    mailbox_deliver(async->data);
+    struct mailbox *mailbox = poll->data;
+    eventfd_t count;
+    (void)status;
+    (void)events;
+    eventfd_read(mailbox->wake, &count);
+    mailbox_deliver(mailbox);
 }
 
 int mailbox_init(struct mailbox *mailbox, uv_loop_t *loop, unsigned limit,
@@ -32,8 +40,12 @@ int mailbox_init(struct mailbox *mailbox, uv_loop_t *loop, unsigned limit,
     pthread_mutex_init(&mailbox->mutex, NULL);
     pthread_cond_init(&mailbox->space, NULL);
     mailbox->owner = pthread_self();
-    mailbox->async.data = mailbox;
-    return uv_async_init(loop, &mailbox->async, on_async);
+    mailbox->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (mailbox->wake < 0)
+        return -errno;
+    mailbox->poll.data = mailbox;
+    int error = uv_poll_init(loop, &mailbox->poll, mailbox->wake);
+    return error != 0 ? error : uv_poll_start(&mailbox->poll, UV_READABLE, on_wake);
 }
 
 void mailbox_own(struct mailbox *mailbox)
@@ -78,11 +90,12 @@ void mailbox_close(struct mailbox *mailbox)
         next = batch->next;
         batch_free(batch);
     }
-    uv_close((uv_handle_t *)&mailbox->async, NULL);
+    uv_close((uv_handle_t *)&mailbox->poll, NULL);
 }
 
 void mailbox_deinit(struct mailbox *mailbox)
 {
+    close(mailbox->wake);
     pthread_cond_destroy(&mailbox->space);
     pthread_mutex_destroy(&mailbox->mutex);
 }
@@ -127,9 +140,9 @@ static bool post(struct mailbox *mailbox, struct batch *batch, bool *first, bool
         mailbox->count++;
     }
     *full = own && mailbox->limit > 0 && mailbox->count >= mailbox->limit;
-    /* Inside the lock: the owner closes the handle only after it has set `closed`. */
+    /* Inside the lock: the owner closes the descriptor only after it has set `closed`. */
     if (open && *first)
-        uv_async_send(&mailbox->async);
+        eventfd_write(mailbox->wake, 1);
     pthread_mutex_unlock(&mailbox->mutex);
     return open;
 }

@@ -19,7 +19,8 @@ struct mailbox_receiver {
 };
 
 struct mailbox {
-    uv_async_t async;
+    uv_poll_t poll; /* of `wake` */
+    int wake;       /* an eventfd. uv_async_send spins when it meets its receiver at work */
     pthread_mutex_t mutex;
     pthread_cond_t space;
     pthread_t owner;

@@ -16,6 +16,8 @@ static bool is_reserved(struct slice name)
 {
     static const char *const reserved[] = {"content-length", "transfer-encoding", "connection",
                                            "date",           "keep-alive",        "upgrade"};
+    if (name.length == 0 || strchr("ctdkuCTDKU", name.data[0]) == NULL)
+        return false;
     for (size_t i = 0; i < sizeof reserved / sizeof reserved[0]; i++) {
         if (slice_equal_case(name, reserved[i]))
             return true;

@@ -66,7 +66,9 @@ static void finish(struct task *task, const char *error, bool reusable)
         task->on_end(task->context, error);
     else if (error != NULL && error[0] != '\0')
         vm_report(vm, task->what, error);
-    call_close(vm, task->L, task->what);
+    /* A coroutine that returned has closed its variables itself. */
+    if (error != NULL)
+        call_close(vm, task->L, task->what);
     put(task, reusable);
 }
 
