@@ -66,7 +66,10 @@ sse.get("/busy", function(req)
 end)
 
 sse.get("/subscribers/:channel", function(req)
-  return { count = sse.channel(req.params.channel).subscribers }
+  for _, channel in ipairs(require "sse.core".channels()) do
+    if channel.name == req.params.channel then return { count = channel.subscribers } end
+  end
+  return { count = 0 }
 end)
 
 sse.get("/stats", function()

@@ -133,7 +133,8 @@ describe("events of a stream", function()
     local router = feeds.start()
     local readers = {}
     for rest = 0, 4 do
-      readers[rest] = { open(router, "channels=a&step=5&rest=" .. rest), open(router, "channels=a&step=5&rest=" .. rest) }
+      local query = "channels=a&step=5&rest=" .. rest
+      readers[rest] = { open(router, query), open(router, query) }
     end
     feeds.burst(router, "a", 1000)
     for rest = 0, 4 do

@@ -1,9 +1,11 @@
 #include "net/listener.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +16,8 @@
 
 enum {
     BACKLOG = 4096,
-    USER_TIMEOUT = 30000, /* milliseconds without an acknowledgement until a peer is dead */
+    USER_TIMEOUT = 30000, /* milliseconds without an acknowledgement until a peer is dead ... */
+    USER_MARGIN = 5000,   /* ... and at least so many more than a stalled reader has */
     KEEPALIVE_IDLE = 30,  /* seconds */
     KEEPALIVE_INTERVAL = 10,
     KEEPALIVE_COUNT = 3,
@@ -60,7 +63,6 @@ static void set_options(int descriptor)
         {IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE},
         {IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL},
         {IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT},
-        {IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT},
         {IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_LIMIT},
     };
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
@@ -192,6 +194,14 @@ int listener_open(struct listener *listener, const char *address, char *message,
 void listener_refuse(const struct listener *listener)
 {
     shutdown(listener->descriptor, SHUT_RDWR);
+}
+
+void listener_allow_stall(const struct listener *listener, unsigned milliseconds)
+{
+    int64_t wanted = (int64_t)milliseconds + USER_MARGIN;
+    int value = wanted < USER_TIMEOUT ? USER_TIMEOUT : wanted > INT_MAX ? INT_MAX : (int)wanted;
+    if (!listener->local)
+        setsockopt(listener->descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &value, sizeof value);
 }
 
 void listener_close(struct listener *listener)

@@ -21,6 +21,9 @@ int listener_open(struct listener *listener, const char *address, char *message,
 /* From now on connections are refused, and another process may listen on the address. What was
  * accepted lives on. May be called from any thread, and again. */
 void listener_refuse(const struct listener *listener);
+/* How long a peer may take nothing before the connection's owner ends it: the kernel must be more
+ * patient, since it counts a peer that answers with a shut window as dead, too. */
+void listener_allow_stall(const struct listener *listener, unsigned milliseconds);
 void listener_close(struct listener *listener);
 
 #endif

@@ -194,6 +194,7 @@ int shard_listen(struct shard *shard, const struct listener *listeners, unsigned
         struct listener_watch *watch = &shard->watches[i];
         watch->shard = shard;
         watch->listener = &listeners[i];
+        listener_allow_stall(&listeners[i], shard->options->stall_timeout);
         int error = uv_poll_init(shard->loop, &watch->poll, listeners[i].descriptor);
         if (error != 0)
             return error;
