@@ -127,10 +127,10 @@ function M.each_cut(port, bytes, check)
   other:close()
 end
 
---- Sends each of the texts on a connection of its own, byte by byte, each byte when the router has read the
---- one before. Gives the connections.
+--- Sends each of the texts on a connection of its own, byte by byte (or, of a list, piece by piece), each
+--- part when the router has read the one before. Gives the connections.
 ---@param port integer
----@param texts string[]
+---@param texts (string|string[])[]
 ---@return support.Connection[]
 function M.drip(port, texts)
   local other = http.connect(port)
@@ -142,7 +142,7 @@ function M.drip(port, texts)
   for at = 1, longest do
     for index, text in ipairs(texts) do
       if at <= #text and not connections[index]:closed() then
-        connections[index]:send(text:sub(at, at))
+        connections[index]:send(type(text) == "table" and text[at] or text:sub(at, at))
       end
     end
     M.let_read(other)
