@@ -22,6 +22,7 @@ enum change_kind {
     CHANGE_VARIANT,       /* channel, number = slot, sequence, frame: comes before the event or, for
                              one that is in the log, before its verdict */
     CHANGE_VERDICT,       /* channel, number = slot * 2 + verdict, sequence */
+    CHANGE_SLOT,          /* channel, number = slot: another filter group has it now */
     CHANGE_SUBSCRIPTION_OPEN,   /* definition */
     CHANGE_SUBSCRIPTION_ADD,    /* number = subscription's id, channel, sequence = slot + 1 */
     CHANGE_SUBSCRIPTION_REMOVE, /* number = subscription's id, channel */

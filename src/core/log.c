@@ -204,6 +204,12 @@ void log_set_verdict(struct log *log, uint32_t position, uint32_t slot, bool ver
     drop_variant(log_at(log, position), slot);
 }
 
+void log_clear_slot(struct log *log, uint32_t slot)
+{
+    for (uint32_t i = 0; slot / 64 < log->verdict_words && i < log->count; i++)
+        log_set_verdict(log, i, slot, false);
+}
+
 void log_set_variant(struct log *log, uint32_t position, uint32_t slot, struct frame *frame)
 {
     drop_variant(log_at(log, position), slot);

@@ -89,6 +89,8 @@ void log_reserve_slot(struct log *log, uint32_t slot);
 bool log_verdict(const struct log *log, uint32_t position, uint32_t slot);
 /* The slot must be reserved. What the group made of the event before is forgotten. */
 void log_set_verdict(struct log *log, uint32_t position, uint32_t slot, bool verdict);
+/* Another group has the slot: what the one before made of the events is forgotten. */
+void log_clear_slot(struct log *log, uint32_t slot);
 /* A changed event for the slot's group. References the frame. */
 void log_set_variant(struct log *log, uint32_t position, uint32_t slot, struct frame *frame);
 

@@ -279,6 +279,9 @@ void replica_apply(struct replica *replica, struct change *change)
     case CHANGE_VERDICT:
         set_verdict(replica, change);
         break;
+    case CHANGE_SLOT:
+        log_clear_slot(&replica->channels[change->channel]->log, change->number);
+        break;
     case CHANGE_SUBSCRIPTION_OPEN:
         open_audience(replica, change->definition);
         break;
@@ -514,7 +517,8 @@ const struct replica_channel *subscriber_lag(const struct subscriber *subscriber
     uint64_t cursor = subscriber_position(subscriber);
     for (uint32_t i = 0; i < audience->channel_count; i++) {
         const struct replica_channel *channel = audience->channels[i].channel;
-        if (channel->log.evicted > cursor && channel->evicted_at > subscriber->evictions)
+        bool is_its = channel->keeps || channel->log.evicted > subscriber->joined;
+        if (is_its && channel->log.evicted > cursor && channel->evicted_at > subscriber->evictions)
             return channel;
     }
     return NULL;

@@ -88,6 +88,19 @@ static bool has_channel(const struct subscription *subscription, const struct ch
     return false;
 }
 
+/* A reader may come in the turn in which retention takes an event, and still find it in its
+ * replica: with what its own filter said of it, which is nothing, not with what another one did. */
+static int32_t attach(struct hub *hub, struct channel *channel, struct group *group)
+{
+    uint32_t slot = channel_attach(channel, group, hub->appended);
+    if (channel->groups[slot].references == 1) {
+        log_clear_slot(&channel->log, slot);
+        hub_tell(hub,
+                 &(struct change){.kind = CHANGE_SLOT, .channel = channel->id, .number = slot});
+    }
+    return (int32_t)slot;
+}
+
 static void add_channel(struct hub *hub, struct subscription *subscription, struct channel *channel,
                         bool by_pattern)
 {
@@ -100,7 +113,7 @@ static void add_channel(struct hub *hub, struct subscription *subscription, stru
     }
     int32_t slot = -1;
     if (subscription->group != NULL)
-        slot = (int32_t)channel_attach(channel, subscription->group, hub->appended);
+        slot = attach(hub, channel, subscription->group);
     if (by_pattern)
         channel->patterns++;
     else

@@ -1,0 +1,426 @@
+#include "models/delivery.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "models/expect.h"
+#include "models/world.h"
+
+enum { NAMES = 6, EVENTS = 400, SUBSCRIPTIONS = 8, READERS = 8, FRAMES = 3 };
+
+static const char *const names[NAMES] = {"a", "a.b", "a.c", "keyed.a", "keyed.b", "bare"};
+
+/* One that was published. */
+struct published {
+    uint64_t sequence;
+    const struct channel *channel; /* NULL once the channel is gone */
+    int number;
+    bool superseded;
+    unsigned evicted; /* the step that took it, or 0 */
+};
+
+struct reader {
+    struct subscriber subscriber;
+    struct subscription *subscription; /* NULL when there is no such reader */
+    uint64_t had;                      /* it has had, or could not have had, all up to this one */
+    unsigned joined;                   /* in this step */
+};
+
+struct delivery {
+    struct world world;
+    struct published events[EVENTS];
+    size_t count;
+    struct subscription *subscriptions[SUBSCRIPTIONS];
+    int references[SUBSCRIPTIONS]; /* of their filters */
+    struct reader readers[READERS];
+    unsigned step;
+};
+
+static struct channel *find(struct delivery *delivery, uint32_t index)
+{
+    return hub_find(&delivery->world.hub, slice_text(names[index]));
+}
+
+/* The world's truth */
+
+static struct published *published_as(struct delivery *delivery, uint64_t sequence)
+{
+    for (size_t i = 0; i < delivery->count; i++) {
+        if (delivery->events[i].sequence == sequence)
+            return &delivery->events[i];
+    }
+    EXPECT(!"an event that nobody published");
+    return NULL;
+}
+
+/* After each step: what has left its log since, and whose channel is gone. */
+static void note_evictions(struct delivery *delivery)
+{
+    for (size_t i = 0; i < delivery->count; i++) {
+        struct published *event = &delivery->events[i];
+        bool there = false;
+        for (uint32_t index = 0; index < NAMES; index++)
+            there |= event->channel != NULL && find(delivery, index) == event->channel;
+        if (!there) {
+            event->channel = NULL;
+            continue;
+        }
+        uint32_t place = log_after(&event->channel->log, event->sequence - 1);
+        bool kept = place < event->channel->log.count &&
+                    log_at(&event->channel->log, place)->sequence == event->sequence &&
+                    log_at(&event->channel->log, place)->frame != NULL;
+        if (!kept && !event->superseded && event->evicted == 0)
+            event->evicted = delivery->step;
+    }
+}
+
+static bool has_channel(const struct subscription *subscription, const struct channel *channel)
+{
+    for (uint32_t i = 0; i < subscription->channel_count; i++) {
+        if (subscription->channels[i].channel == channel)
+            return true;
+    }
+    return false;
+}
+
+static bool passes(const struct reader *reader, const struct published *event)
+{
+    const struct group *group = reader->subscription->group;
+    return has_channel(reader->subscription, event->channel) &&
+           (group == NULL || event->number % group->reference == 0);
+}
+
+/* What the reader may miss without being told. */
+static bool is_excused(const struct reader *reader, const struct published *event)
+{
+    bool kept = event->channel->options.history > 0 || event->channel->options.keyed;
+    return event->superseded || (event->evicted != 0 && event->evicted <= reader->joined) ||
+           (!kept && event->sequence <= reader->subscriber.joined);
+}
+
+/* The reader's place moves on to `cursor`, past events that it did not get. */
+static void pass_over(struct delivery *delivery, struct reader *reader, uint64_t cursor)
+{
+    for (size_t i = 0; i < delivery->count; i++) {
+        const struct published *event = &delivery->events[i];
+        if (event->channel == NULL || event->sequence <= reader->had || event->sequence > cursor)
+            continue;
+        EXPECT(!passes(reader, event) || is_excused(reader, event));
+    }
+    if (cursor > reader->had)
+        reader->had = cursor;
+}
+
+static void take(struct delivery *delivery, struct reader *reader, const struct frame *frame)
+{
+    const struct group *group = reader->subscription->group;
+    struct published *event = published_as(delivery, frame->sequence);
+    struct buffer data = {0};
+    EXPECT(frame->sequence > reader->had);
+    EXPECT(event->channel != NULL && passes(reader, event));
+    frame_data(frame, &data);
+    EXPECT((data.length > 0 && data.data[0] == '~') == (group != NULL && group->reference < 0));
+    buffer_deinit(&data);
+    pass_over(delivery, reader, frame->sequence - 1);
+    reader->had = frame->sequence;
+}
+
+static bool is_lost(const struct delivery *delivery, const struct reader *reader)
+{
+    for (size_t i = 0; i < delivery->count; i++) {
+        const struct published *event = &delivery->events[i];
+        if (event->channel != NULL && event->sequence > reader->had &&
+            event->evicted > reader->joined && has_channel(reader->subscription, event->channel) &&
+            !is_excused(reader, event))
+            return true;
+    }
+    return false;
+}
+
+/* Readers */
+
+static void leave(struct delivery *delivery, struct reader *reader)
+{
+    audience_remove(&reader->subscriber);
+    hub_count_subscribers(&delivery->world.hub, reader->subscription, -1);
+    hub_unsubscribe(&delivery->world.hub, reader->subscription);
+    reader->subscription = NULL;
+}
+
+static struct reader *reader_of(struct subscriber *subscriber)
+{
+    return CONTAINER_OF(subscriber, struct reader, subscriber);
+}
+
+/* What fanout_serve does. Some readers take only a part, and fall behind. */
+static void serve(struct delivery *delivery, struct audience *audience, struct program *program)
+{
+    struct frame *frames[FRAMES];
+    list_remove(&audience->dirty);
+    while (audience->member_count > 0) {
+        uint64_t before = audience->cursor;
+        uint32_t count = audience_collect_news(audience, frames, FRAMES);
+        if (count == 0)
+            break;
+        for (uint32_t i = audience->member_count; i-- > 0;) {
+            struct reader *reader = reader_of(audience->members[i].subscriber);
+            uint32_t most = program_byte(program);
+            uint32_t taken = most < 230 ? count : most % count;
+            for (uint32_t j = 0; j < taken; j++)
+                take(delivery, reader, frames[j]);
+            if (taken < count)
+                audience_fall_behind(&reader->subscriber,
+                                     taken > 0 ? frames[taken - 1]->sequence : before);
+        }
+    }
+    audience_forget_news(audience);
+    for (uint32_t i = 0; i < audience->member_count; i++)
+        pass_over(delivery, reader_of(audience->members[i].subscriber), audience->cursor);
+}
+
+/* One that is behind reads on, as far as the program lets it. Those in step first get what there
+ * is, so that this one may join them. */
+static void read_on(struct delivery *delivery, struct reader *reader, uint32_t turns,
+                    struct program *program)
+{
+    struct frame *frames[FRAMES];
+    struct subscriber *subscriber = &reader->subscriber;
+    serve(delivery, subscriber->audience, program);
+    if (subscriber_is_in_step(subscriber))
+        return;
+    for (; turns > 0; turns--) {
+        if (subscriber_lag(subscriber) != NULL) {
+            EXPECT(is_lost(delivery, reader));
+            leave(delivery, reader);
+            return;
+        }
+        uint64_t cursor = subscriber->cursor;
+        uint32_t count = subscriber_collect(subscriber, &cursor, frames, FRAMES);
+        for (uint32_t i = 0; i < count; i++)
+            take(delivery, reader, frames[i]);
+        pass_over(delivery, reader, cursor);
+        subscriber->cursor = cursor;
+        if (count == 0) {
+            audience_catch_up(subscriber, 1);
+            return;
+        }
+    }
+}
+
+static void join(struct delivery *delivery, struct program *program)
+{
+    uint32_t which = program_below(program, SUBSCRIPTIONS);
+    struct reader *reader = &delivery->readers[program_below(program, READERS)];
+    struct subscription *subscription = delivery->subscriptions[which];
+    struct start start = {.kind = program_below(program, START_SEQUENCE + 1)};
+    struct start_result result;
+    if (subscription == NULL || reader->subscription != NULL)
+        return;
+    uint64_t appended = delivery->world.hub.appended;
+    start.number = start.kind == START_LAST ? program_byte(program)
+                   : start.kind == START_SINCE
+                       ? delivery->world.now - 10 * program_byte(program)
+                       : (int64_t)program_below(program, (uint32_t)appended % 60000 + 2);
+    subscription_resolve(&delivery->world.hub, subscription, &start, &result);
+    EXPECT(result.cursor <= appended);
+    subscription->references++;
+    hub_count_subscribers(&delivery->world.hub, subscription, 1);
+    struct audience *audience = world_audience(&delivery->world, subscription);
+    serve(delivery, audience, program);
+    *reader = (struct reader){
+        .subscription = subscription, .had = result.cursor, .joined = delivery->step};
+    audience_add(audience, &reader->subscriber, result.cursor);
+}
+
+/* The end of a shard's turn. */
+static void turn(struct delivery *delivery, struct program *program)
+{
+    struct replica *replica = &delivery->world.replica;
+    while (!list_is_empty(&replica->dirty))
+        serve(delivery, CONTAINER_OF(replica->dirty.next, struct audience, dirty), program);
+    expect_replica_follows(&delivery->world);
+}
+
+/* Changes */
+
+static void open(struct delivery *delivery, struct program *program)
+{
+    uint32_t index = program_below(program, NAMES);
+    struct channel_options options = {.history = index == 5 ? 0 : 1 + program_below(program, 12),
+                                      .keyed = names[index][0] == 'k',
+                                      .max_age = program_byte(program) % 4 == 0 ? 500 : 0,
+                                      .max_bytes = program_byte(program) % 4 == 0 ? 1200 : 0};
+    struct channel *channel = find(delivery, index);
+    if (channel == NULL)
+        EXPECT(hub_open(&delivery->world.hub, slice_text(names[index]), &options, &channel) == 0);
+    channel->declared = true;
+    hub_configure(&delivery->world.hub, channel, &options, delivery->world.now);
+}
+
+static void publish(struct delivery *delivery, struct program *program)
+{
+    uint32_t index = program_below(program, NAMES);
+    int number = (int)program_below(program, 100);
+    const char *keys[] = {"k", "l", "m", "n"};
+    const char *key = keys[program_below(program, 4)];
+    struct channel *channel = find(delivery, index);
+    if (channel == NULL || delivery->count == EVENTS)
+        return;
+    if (channel->options.keyed) {
+        const struct frame *old = channel_find_key(channel, slice_text(key));
+        if (old != NULL)
+            published_as(delivery, old->sequence)->superseded = true;
+    }
+    /* Before it is published: what it evicts may be itself. */
+    struct published *event = &delivery->events[delivery->count++];
+    *event = (struct published){delivery->world.hub.sequence + 1, channel, number, false, 0};
+    char data[32];
+    snprintf(data, sizeof data, "%d", number);
+    if (channel->options.keyed)
+        world_publish_key(&delivery->world, channel, key, data);
+    else
+        world_publish(&delivery->world, channel, NULL, data);
+}
+
+static void delete_key(struct delivery *delivery, struct program *program)
+{
+    uint32_t index = 3 + program_below(program, 2);
+    const char *keys[] = {"k", "l", "m", "n"};
+    const char *key = keys[program_below(program, 4)];
+    struct channel *channel = find(delivery, index);
+    if (channel == NULL || delivery->count == EVENTS)
+        return;
+    const struct frame *old = channel_find_key(channel, slice_text(key));
+    if (old != NULL)
+        published_as(delivery, old->sequence)->superseded = true;
+    struct published *event = &delivery->events[delivery->count++];
+    *event = (struct published){delivery->world.hub.sequence + 1, channel, 0, false, 0};
+    world_publish_key(&delivery->world, channel, key, NULL);
+}
+
+static void subscribe(struct delivery *delivery, struct program *program)
+{
+    static const int references[] = {WORLD_ALL, WORLD_ALL, 2, 3, -2};
+    static const char *const patterns[] = {"a.*", "**", "*.b", "keyed.*"};
+    uint32_t which = program_below(program, SUBSCRIPTIONS);
+    int reference = references[program_below(program, 5)];
+    uint32_t form = program_byte(program);
+    if (delivery->subscriptions[which] != NULL)
+        return;
+    if (form % 3 == 0) {
+        delivery->subscriptions[which] =
+            world_subscribe_pattern(&delivery->world, patterns[form / 3 % 4], reference);
+        return;
+    }
+    struct channel *first = find(delivery, form / 3 % NAMES);
+    struct channel *second = find(delivery, form / 18 % NAMES);
+    if (first != NULL)
+        delivery->subscriptions[which] =
+            world_subscribe(&delivery->world, first, second == first ? NULL : second, reference);
+}
+
+static void unsubscribe(struct delivery *delivery, struct program *program)
+{
+    uint32_t which = program_below(program, SUBSCRIPTIONS);
+    if (delivery->subscriptions[which] != NULL)
+        hub_unsubscribe(&delivery->world.hub, delivery->subscriptions[which]);
+    delivery->subscriptions[which] = NULL;
+}
+
+static void change_limits(struct delivery *delivery, struct program *program)
+{
+    struct channel *channel = find(delivery, program_below(program, NAMES));
+    switch (program_below(program, 4)) {
+    case 0:
+        delivery->world.hub.limits.total_bytes =
+            delivery->world.hub.bytes + 8 * program_byte(program);
+        break;
+    case 1:
+        delivery->world.hub.limits.total_bytes = 1 << 20;
+        break;
+    case 2:
+        if (channel != NULL)
+            hub_close(&delivery->world.hub, channel);
+        break;
+    default:
+        delivery->world.now += 10 * program_byte(program);
+        hub_expire(&delivery->world.hub, delivery->world.now);
+    }
+}
+
+static void step(struct delivery *delivery, struct program *program)
+{
+    struct reader *reader;
+    delivery->step++;
+    switch (program_below(program, 16)) {
+    case 0:
+        open(delivery, program);
+        break;
+    case 1:
+        subscribe(delivery, program);
+        break;
+    case 2:
+        unsubscribe(delivery, program);
+        break;
+    case 3:
+    case 4:
+        join(delivery, program);
+        break;
+    case 5:
+        reader = &delivery->readers[program_below(program, READERS)];
+        if (reader->subscription != NULL)
+            leave(delivery, reader);
+        break;
+    case 6:
+    case 7:
+        reader = &delivery->readers[program_below(program, READERS)];
+        if (reader->subscription != NULL)
+            read_on(delivery, reader, 1 + program_below(program, 8), program);
+        break;
+    case 8:
+    case 9:
+        turn(delivery, program);
+        break;
+    case 10:
+        change_limits(delivery, program);
+        break;
+    case 11:
+        delete_key(delivery, program);
+        break;
+    default:
+        publish(delivery, program);
+    }
+    note_evictions(delivery);
+}
+
+/* Everybody reads to the end; then there is nothing left of anything. */
+static void finish(struct delivery *delivery, struct program *program)
+{
+    turn(delivery, program);
+    expect_hub_is_sound(&delivery->world.hub);
+    for (uint32_t i = 0; i < READERS; i++) {
+        if (delivery->readers[i].subscription != NULL)
+            read_on(delivery, &delivery->readers[i], 1000, program);
+        if (delivery->readers[i].subscription != NULL)
+            leave(delivery, &delivery->readers[i]);
+    }
+    for (uint32_t i = 0; i < SUBSCRIPTIONS; i++) {
+        if (delivery->subscriptions[i] != NULL)
+            hub_unsubscribe(&delivery->world.hub, delivery->subscriptions[i]);
+    }
+    for (uint32_t i = 0; i < NAMES; i++) {
+        struct channel *channel = find(delivery, i);
+        EXPECT(channel == NULL || (channel->subscribers == 0 && channel->group_count == 0));
+    }
+}
+
+void expect_delivery(struct program program)
+{
+    struct delivery *delivery = calloc(1, sizeof *delivery);
+    world_init(&delivery->world);
+    while (program_has_more(&program))
+        step(delivery, &program);
+    finish(delivery, &program);
+    world_deinit(&delivery->world);
+    free(delivery);
+}
