@@ -10,10 +10,10 @@ local NAMES = { "subscribe", "unsubscribe", "shutdown", "error" }
 
 local handlers = {}
 local streams = {} -- what "unsubscribe" is told of each open stream
-local telling_error = false
 
 --- Calls `fn` each time: "subscribe" and "unsubscribe" with { channels =, path =, ip =, id = }, "shutdown"
---- before the router ends, "error" with the text of a script's error. Handlers may wait.
+--- before the router ends, "error" with the text of a script's error, but not of one of these handlers'. Handlers
+--- may wait.
 ---@param name "subscribe"|"unsubscribe"|"shutdown"|"error"
 ---@param fn function
 function M.on(name, fn)
@@ -28,11 +28,11 @@ end
 
 local function run(name, ...)
   for _, fn in ipairs(handlers[name] or {}) do
-    core.spawn(fn, ...)
+    core.tell(name, fn, ...)
   end
 end
 
---- The core tells of something. An error in an error handler is only logged.
+--- The core tells of something.
 function M.emit(name, ...)
   if name == "closed" then
     local id = ...
@@ -42,12 +42,8 @@ function M.emit(name, ...)
     if info then
       run("unsubscribe", info)
     end
-  elseif name ~= "error" then
+  else
     run(name, ...)
-  elseif not telling_error then
-    telling_error = true
-    run(name, ...)
-    telling_error = false
   end
 end
 

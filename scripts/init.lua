@@ -113,17 +113,23 @@ function sse.channel(name, given)
   return core.channel(name, checked)
 end
 
+local function one_character(value)
+  if type(value) == "string" and #value == 1 then
+    return value
+  end
+  return nil, "must be one character"
+end
+
 --- The parts of "a,b,c" without the spaces around them; none for nil or "".
 ---@param text string?
 ---@param separator string? one character; "," when absent
 ---@return string[]
 function sse.split(text, separator)
   local parts = {}
+  options.argument("sse.split", 1, "text", text, { type = "string", default = "" })
+  options.argument("sse.split", 2, "separator", separator, { type = one_character, default = "," })
   for part in (text or ""):gmatch("[^" .. (separator or ","):gsub("%W", "%%%0") .. "]+") do
-    local trimmed = part:match "^%s*(.-)%s*$"
-    if trimmed ~= "" then
-      parts[#parts + 1] = trimmed
-    end
+    parts[#parts + 1] = part:match "^%s*(.*%S)"
   end
   return parts
 end
@@ -191,4 +197,19 @@ core.hooks {
   describe = describe.text,
 }
 
-return sse
+local function names_of(module)
+  local names = {}
+  for name in pairs(module) do
+    names[#names + 1] = name
+  end
+  return names
+end
+
+--- A function that is not there is a typo.
+local function raise_unknown(module, name)
+  local nearest = type(name) == "string" and options.nearest(name, names_of(module))
+  local hint = nearest and (" (did you mean '%s'?)"):format(nearest) or ""
+  options.raise(("sse has no '%s'%s"):format(tostring(name), hint))
+end
+
+return setmetatable(sse, { __index = raise_unknown })

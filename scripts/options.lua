@@ -42,7 +42,10 @@ function M.raise(message)
   error(place and place .. ": " .. message or message, 0)
 end
 
-local function show(value)
+--- A value as messages show it.
+---@param value any
+---@return string
+function M.show(value)
   local kind = type(value)
   if kind == "number" then
     return tostring(value)
@@ -53,6 +56,8 @@ local function show(value)
   end
   return '"' .. value:gsub("%c", "?") .. '"'
 end
+
+local show = M.show
 
 local NAMES = {
   string = "a string",
@@ -122,7 +127,8 @@ local function convert(rule, value)
   local converter = CONVERTERS[rule.type] or rule.type
   local converted, expected = converter(value)
   if converted == nil then
-    return nil, (rule.min or rule.max) and NAMES[rule.type] and bounds_of(rule) or expected
+    local is_number = rule.type == "number" or rule.type == "integer"
+    return nil, (rule.min or rule.max) and is_number and bounds_of(rule) or expected
   end
   if rule.min and converted < rule.min or rule.max and converted > rule.max then
     return nil, bounds_of(rule)

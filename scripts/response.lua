@@ -19,6 +19,11 @@ local function is_channel(value)
   return meta and meta.__name == "sse.channel"
 end
 
+local function is_description(value)
+  local class = type(value) == "table" and getmetatable(value)
+  return class and (class == subscription.class or class == stream.class)
+end
+
 --- The stream that a handler's first result starts, or nil.
 ---@param value any
 ---@return sse.Subscription|sse.Stream|nil
@@ -26,8 +31,7 @@ function M.stream_of(value)
   if is_channel(value) then
     return subscription.new { value }
   end
-  local class = type(value) == "table" and getmetatable(value)
-  return (class == subscription.class or class == stream.class) and value or nil
+  return is_description(value) and value or nil
 end
 
 local function has(headers, wanted)
@@ -42,7 +46,9 @@ end
 --- The body as bytes (or a file), with its type added to the headers when they name none.
 local function encode(status, body, headers)
   local kind
-  if type(body) == "table" and body.file then
+  if is_channel(body) or is_description(body) then
+    options.raise "a stream must be a handler's only result"
+  elseif type(body) == "table" and body.file then
     return body
   elseif type(body) == "table" then
     body, kind = json.encode(body, "response"), "application/json"
@@ -66,6 +72,8 @@ local function sort(first, second, third)
       options.raise(("a handler's status must be from 200 to 599, got %d"):format(first))
     end
     return first, second, third
+  elseif first == nil and second ~= nil then
+    options.raise(("a handler returned nil and %q: return a status, or raise an error"):format(tostring(second)))
   elseif first == nil then
     return 204
   end

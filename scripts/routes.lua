@@ -33,9 +33,10 @@ local function handler_of(what, value)
     :format(what, type(value)))
 end
 
-local function check_guards(what, guards, first)
-  for index, guard in ipairs(guards) do
-    options.argument(what, first + index - 1, "guard", guard, "function")
+--- A guard that is nil is a typo in its name: to leave it out would open the route.
+local function check_guards(what, guards, count, first)
+  for index = 1, count do
+    options.argument(what, first + index - 1, "guard", guards[index], "function")
   end
 end
 
@@ -45,13 +46,13 @@ end
 function M.add(method, path, ...)
   local what = "sse." .. method:lower()
   options.argument(what, 1, "path", path, "string")
-  local guards = { ... }
-  if select("#", ...) == 0 then
+  local guards, count = { ... }, select("#", ...)
+  if count == 0 then
     options.raise(("%s: a handler is missing behind the path"):format(what))
   end
-  local handler = handler_of(what, select(-1, ...))
-  guards[select("#", ...)] = nil
-  check_guards(what, guards, 2)
+  local handler = handler_of(what, guards[count])
+  guards[count] = nil
+  check_guards(what, guards, count - 1, 2)
   local all = table.move(guards, 1, #guards, #common_guards + 1, table.move(common_guards, 1, #common_guards, 1, {}))
   local id = core.hash(method .. " " .. path .. signature.of(all, handler))
   table_of_routes:add(method, path, { guards = all, handler = handler, id = id })
@@ -68,7 +69,7 @@ end
 --- Guards of every route that is defined from now on.
 function M.use(...)
   local guards = { ... }
-  check_guards("sse.use", guards, 1)
+  check_guards("sse.use", guards, math.max(1, select("#", ...)), 1)
   table.move(guards, 1, #guards, #common_guards + 1, common_guards)
 end
 
@@ -92,12 +93,14 @@ local function headers_for(req)
   return headers
 end
 
---- Answers with a guard's or handler's results.
+--- Answers with the results of a guard or handler.
 local function answer(req, first, ...)
   local headers = headers_for(req)
   local stream = response.stream_of(first)
   if not stream then
     return response.send(req, headers, first, ...)
+  elseif select("#", ...) > 0 then
+    options.raise "a stream must be a handler's only result"
   elseif req:has_bad_start() then
     return response.send(req, headers, 400, {
       error = "last_event_id must be an id, earliest, latest, last=20 or since=10m",
@@ -107,6 +110,28 @@ local function answer(req, first, ...)
   if id then
     hooks.subscribed(req, stream, id)
   end
+end
+
+--- "feeds.lua:12", where a function of the script's is defined.
+local function place_of(fn)
+  local info = debug.getinfo(fn, "S")
+  if info.what ~= "C" and info.source:sub(1, 5) ~= "=sse/" then
+    return ("%s:%d"):format(info.short_src, info.linedefined)
+  end
+end
+
+--- The same, but a mistake in the results is told with the place of the function that returned them: it is no
+--- longer on the stack.
+local function answer_for(fn, req, ...)
+  local ok, message = pcall(answer, req, ...)
+  if ok then
+    return
+  end
+  local place = place_of(fn)
+  if place and type(message) == "string" and not message:find "^[^\n]-:%d+: " then
+    message = place .. ": " .. message
+  end
+  error(message, 0)
 end
 
 --- Requests that no route answers.
@@ -130,17 +155,17 @@ local function answer_preflight(req)
   return status ~= nil
 end
 
-local function run_guards(req, guards, index)
-  local guard = guards[index]
-  if not guard then
-    return false
+--- True when a guard has answered. One that gives no answer but a message means to deny, as `nil, message` says
+--- everywhere else; it must not let pass.
+local function run_guards(req, guards)
+  for _, guard in ipairs(guards) do
+    local results = table.pack(guard(req))
+    if results[1] ~= nil or results[2] ~= nil then
+      answer_for(guard, req, table.unpack(results, 1, results.n))
+      return true
+    end
   end
-  local results = table.pack(guard(req))
-  if results[1] ~= nil then
-    answer(req, table.unpack(results, 1, results.n))
-    return true
-  end
-  return run_guards(req, guards, index + 1)
+  return false
 end
 
 --- Answers a request. Runs as a coroutine of its own.
@@ -157,8 +182,8 @@ function M.dispatch(handle)
     return answer_without_route(req, params, allow)
   end
   req.params, req.route = params, route.id
-  if not run_guards(req, route.guards, 1) then
-    answer(req, route.handler(req))
+  if not run_guards(req, route.guards) then
+    answer_for(route.handler, req, route.handler(req))
   end
 end
 

@@ -10,6 +10,11 @@ local stages = require "sse.stages"
 
 local M = {}
 
+local function is_channel(value)
+  local meta = type(value) == "userdata" and getmetatable(value)
+  return meta and meta.__name == "sse.channel" or type(value) == "string" and value ~= ""
+end
+
 local function channel_list(value)
   if type(value) == "table" then
     return value
@@ -33,6 +38,22 @@ local function form_of_channel(value)
   return nil, 'must be true, "event" or "envelope"'
 end
 
+local function name_list(value)
+  for _, name in pairs(type(value) == "table" and value or { false }) do
+    if type(name) ~= "string" then
+      return nil, "must be a list of event names"
+    end
+  end
+  return #value > 0 and value or nil, "must be a list of event names"
+end
+
+local function event_list(value)
+  if type(value) == "table" and (#value > 0 or next(value) == nil) then
+    return value
+  end
+  return nil, "must be a list of events"
+end
+
 local function stage_rule(value)
   if stages.is_stage(value) then
     return value
@@ -42,13 +63,13 @@ end
 
 local RULES = {
   channels = { type = channel_list },
-  events = { type = "table" },
+  events = { type = name_list },
   filter = { type = filter_spec },
   history = { type = "integer", min = 0 },
   start = { type = "string" },
   retry = { type = "duration" },
   heartbeat = { type = "duration", default = 15 },
-  first = { type = "table" },
+  first = { type = event_list },
   on_reset = { type = resets.rule },
   with_channel = { type = form_of_channel },
   through = { type = stage_rule },
@@ -64,6 +85,24 @@ local function milliseconds(seconds)
   return seconds and math.tointeger(seconds * 1000 // 1)
 end
 
+--- Adds the list to the channels. Each item is checked, and a hole is a variable that should hold a channel.
+local function add_channels(channels, list, label)
+  local length = 0
+  for key in pairs(list) do
+    length = math.type(key) == "integer" and math.max(length, key) or length
+  end
+  for index = 1, length do
+    local channel = list[index]
+    if channel == nil then
+      options.raise(("sse.subscribe: %s is nil"):format(label:format(index)))
+    elseif not is_channel(channel) then
+      options.raise(("sse.subscribe: %s must be a channel or a channel's name, got %s"):format(label:format(index),
+        options.show(channel)))
+    end
+    channels[#channels + 1] = channel
+  end
+end
+
 --- Sorts positional channels from named options.
 local function split(given)
   local named, channels = {}, {}
@@ -72,9 +111,7 @@ local function split(given)
       named[key] = value
     end
   end
-  for _, channel in ipairs(given) do
-    channels[#channels + 1] = channel
-  end
+  add_channels(channels, given, "item %d")
   return named, channels
 end
 
@@ -105,9 +142,7 @@ function M.new(given)
   end
   local named, channels = split(given)
   local checked = options.check("sse.subscribe", named, RULES)
-  for _, channel in ipairs(checked.channels or {}) do
-    channels[#channels + 1] = channel
-  end
+  add_channels(channels, checked.channels or {}, "channels[%d]")
   if #channels == 0 then
     options.raise 'sse.subscribe: no channels: write sse.subscribe { "news" } or { channels = { "news" } }'
   end

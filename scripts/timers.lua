@@ -8,7 +8,8 @@ local M = {}
 local defined = {} -- for --check
 
 local function start(what, interval, fn, repeats)
-  local seconds = options.argument(what, 1, "interval", interval, "duration")
+  local rule = { type = "duration", min = repeats and 0.001 or 0 }
+  local seconds = options.argument(what, 1, "interval", interval, rule)
   options.argument(what, 2, "function", fn, "function")
   defined[#defined + 1] = { what = what, interval = interval, place = options.position() }
   return core.timer(seconds, repeats, fn)

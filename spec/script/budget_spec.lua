@@ -23,14 +23,16 @@ while true do pcall(function() while true do pcall(function() while true do end 
   ["coroutines in a loop"] = "while true do pcall(coroutine.wrap(function() while true do end end)) end",
   ["a coroutine of a coroutine"] = [[
 local function nested(depth)
-  while true do coroutine.resume(coroutine.create(depth == 0 and function() while true do end end or nested), depth - 1) end
+  local inner = depth == 0 and function() while true do end end or nested
+  while true do coroutine.resume(coroutine.create(inner), depth - 1) end
 end
 nested(5)]],
   ["a coroutine that yields for ever"] = [[
 local wrapped = coroutine.wrap(function() while true do coroutine.yield() end end)
 while true do wrapped() end]],
   ["a callback of gsub"] = '("x"):gsub("x", function() while true do end end)',
-  ["pcall in a callback of gsub"] = '("x"):gsub("x", function() while true do pcall(function() while true do end end) end end)',
+  ["pcall in a callback of gsub"] = [[
+("x"):gsub("x", function() while true do pcall(function() while true do end end) end end)]],
   ["a callback of gsub in a loop"] = 'while true do pcall(string.gsub, "x", "x", function() while true do end end) end',
   ["a comparison for sort"] = "table.sort({ 2, 1, 3 }, function() while true do end end)",
   ["a handler of xpcall"] = "xpcall(error, function() while true do end end)",

@@ -44,6 +44,8 @@ static void append_header(lua_State *L, struct response *response, int name_inde
                    luaL_typename(L, -1));
     else if (reserved)
         call_raise(L, "header '%s' is set by the router itself", name.data);
+    else if (!http_header_is_valid(name, slice_text("")))
+        call_raise(L, "a header's name is empty or holds a byte that HTTP does not allow there");
     else
         call_raise(L, "header '%s' holds a byte that HTTP does not allow there", name.data);
 }

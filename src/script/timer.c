@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/log_line.h"
 #include "base/memory.h"
 #include "script/call.h"
 #include "script/module.h"
@@ -174,10 +175,32 @@ static int l_spawn(lua_State *L)
     return 0;
 }
 
+/* An error of a handler of errors goes to the log alone. */
+static void on_told_of_error(void *context, const char *error)
+{
+    (void)context;
+    if (error != NULL && error[0] != '\0')
+        log_line(LOG_ERROR, "handler of sse.on \"error\": %s", error);
+}
+
+/* core.tell(name, function, ...): runs a handler of sse.on */
+static int l_tell(lua_State *L)
+{
+    static const char *const names[] = {"error", "subscribe", "unsubscribe", "shutdown", NULL};
+    static const char *const titles[] = {"", "handler of sse.on \"subscribe\"",
+                                         "handler of sse.on \"unsubscribe\"",
+                                         "handler of sse.on \"shutdown\""};
+    int name = luaL_checkoption(L, 1, NULL, names);
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    task_start(vm_of(L), L, lua_gettop(L) - 2, titles[name], name == 0 ? on_told_of_error : NULL,
+               NULL);
+    return 0;
+}
+
 void timer_open_module(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"sleep", l_sleep}, {"timer", l_timer}, {"spawn", l_spawn}, {NULL, NULL}};
+        {"sleep", l_sleep}, {"timer", l_timer}, {"spawn", l_spawn}, {"tell", l_tell}, {NULL, NULL}};
     static const luaL_Reg methods[] = {{"stop", l_timer_stop}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
     luaL_newmetatable(L, "sse.timer");
