@@ -274,8 +274,8 @@ static bool apply(struct config *config, int code, int *status)
 
 static void set_defaults(struct config *config)
 {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    *config = (struct config){.threads = cores < 1 ? 1 : cores > 64 ? 64 : (unsigned)cores};
+    unsigned cores = uv_available_parallelism(); /* those that this process may run on */
+    *config = (struct config){.threads = cores > 64 ? 64 : cores};
     for (int i = 0; i < NUMBER_COUNT; i++)
         set_number(config, &numbers[i], numbers[i].otherwise);
 }

@@ -10,6 +10,7 @@
 #include "core/change.h"
 #include "core/channel.h"
 #include "core/pattern.h"
+#include "core/start.h"
 #include "core/subscription.h"
 
 /* The authority over channels, sequence and retention. It lives on the script thread; every change

@@ -50,8 +50,8 @@ int uri_parse_target(struct slice target, struct uri_target *out)
     size_t path = mark == NULL ? rest.length : (size_t)(mark - rest.data);
     out->path = path == 0 && absolute ? slice_text("/") : slice_of(rest.data, path);
     out->query = mark == NULL ? slice_of("", 0) : slice_of(mark + 1, rest.length - path - 1);
-    bool valid = out->path.length > 0 &&
-                 (out->path.data[0] == '/' || slice_equal(target, slice_text("*")));
+    bool valid =
+        out->path.length > 0 && (out->path.data[0] == '/' || slice_equal(target, slice_text("*")));
     return valid ? 0 : ERROR_BAD_REQUEST;
 }
 

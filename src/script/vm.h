@@ -77,10 +77,10 @@ struct vm {
     bool retired;          /* another script has taken its place */
     struct list declared;  /* channels of sse.channel: struct vm_channel */
     size_t memory;
-    bool limited; /* memory has its limit: Lua runs and an error does no harm */
-    unsigned depth;     /* of entries into Lua */
-    uint64_t turn;      /* number of the outermost entry */
-    bool overran;       /* the last entry ran over its time */
+    bool limited;   /* memory has its limit: Lua runs and an error does no harm */
+    unsigned depth; /* of entries into Lua */
+    uint64_t turn;  /* number of the outermost entry */
+    bool overran;   /* the last entry ran over its time */
     struct vm_spent spent;
     lua_State *running; /* the coroutine that runs, NULL outside of Lua */
     int hooks[HOOK_COUNT];

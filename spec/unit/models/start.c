@@ -2,7 +2,7 @@
 
 #include <inttypes.h>
 
-#include "core/subscription.h"
+#include "core/start.h"
 #include "models/expect.h"
 
 static const int64_t now = 1700000000000;
