@@ -1,5 +1,5 @@
-/* The input is a program of changes to a hub and of readers that come and go: everybody gets what its
- * subscription promises. */
+/* The input is a program of changes to a hub and of readers that come and go: everybody gets what
+ * its subscription promises. */
 #include "models/delivery.h"
 #include "target.h"
 
