@@ -28,14 +28,13 @@ describe("a token in a query", function()
   it("is in no log line and on no error page", function()
     local router = support.start {
       script = SCRIPT,
-      args = { "--log-level", "debug", "--max-body", "10", "--head-timeout", "100ms", "--body-timeout", "100ms",
+      args = { "--log-level", "debug", "--max-body", "10", "--head-timeout", "500ms", "--body-timeout", "500ms",
         "--grace", "100ms" },
     }
     local shown = {}
     local function send(bytes)
       local connection = http.connect(router.port)
       connection:send(bytes)
-      connection:wait_bytes(1)
       shown[#shown + 1] = connection
     end
     for _, token in ipairs { SECRET, WRONG } do
@@ -63,6 +62,9 @@ describe("a token in a query", function()
       send(line)
       send(line .. "Content-Length: 5\r\n\r\n")
       send("GET /feed" .. query .. "&last_event_id=last=x HTTP/1.1\r\nHost: a\r\n\r\n")
+    end
+    for _, connection in ipairs(shown) do
+      connection:wait_bytes(1)
     end
     http.connect(router.port):request("GET", "/slow?token=" .. SECRET)
     router:stop()
