@@ -109,6 +109,12 @@ describe("while the script is busy", function()
       local t = os.clock() while os.clock() - t < .5 do end
     end
     sse.get("/think", function() think() return 204 end)
+    sse.get("/say-and-think", function()
+      sse.publish("a", { data = { n = 1 } })
+      think()
+      sse.publish("a", { data = { n = 2 } })
+      return 204
+    end)
   ]]
 
   it("streams have their heartbeats", function()
@@ -132,5 +138,31 @@ describe("while the script is busy", function()
     reader:take(400)
     assert.equal(0, busy.received)
     assert.equal(204, busy:receive_response().status)
+  end)
+
+  it("events published before reach their readers", function()
+    local router = feeds.start(thinking, one_thread)
+    local reader = open(router, "channels=a")
+    local publisher, second = http.connect(router.port), http.connect(router.port)
+    local first = make_busy(router)
+    router:wait_log "thinking 1"
+    -- Both wait for the script now, in this order.
+    publisher:request("POST", "/publish", {}, { { channel = "a", data = { n = 1 } } })
+    second:request("GET", "/think")
+    assert.equal(204, first:receive_response().status)
+    assert.equal(1, feeds.numbers({ reader:next() })[1])
+    assert.equal(0, second.received)
+    assert.equal(204, second:receive_response().status)
+  end)
+
+  it("events that it has published itself reach their readers", function()
+    local router = feeds.start(thinking, one_thread)
+    local reader = open(router, "channels=a")
+    local busy = http.connect(router.port)
+    busy:request("GET", "/say-and-think")
+    assert.same({ 1 }, feeds.numbers { reader:next() })
+    assert.equal(0, reader:pending())
+    assert.equal(0, busy.received)
+    assert.same({ 2 }, feeds.numbers { reader:next() })
   end)
 end)

@@ -30,6 +30,12 @@ static void on_prepare(uv_prepare_t *prepare)
     relay_flush(router);
 }
 
+/* The script goes on thinking: what it has published so far leaves. */
+static void on_turn(void *context)
+{
+    relay_flush(context);
+}
+
 /* Workers */
 
 static int open_worker(struct router *router, unsigned index)
@@ -204,7 +210,7 @@ static int open_router(struct router *router, const struct config *config)
     hub_continue(&router->hub, epoch, 0);
     list_init(&router->retired);
     pipeline_init(&router->pipeline);
-    budget_init(&router->budget, config->vm.budget);
+    budget_init(&router->budget, config->vm.budget, on_turn, router);
     reload_watch(router);
     router->vm = memory_zero(1, sizeof *router->vm);
     struct vm_host host = relay_host(router);

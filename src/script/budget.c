@@ -5,7 +5,11 @@
 
 #include "script/call.h"
 
-enum { AGAIN = 10000000 }; /* nanoseconds until the hook is set once more: a script may remove it */
+/* Nanoseconds until the signal comes again: for a turn, and since a script may remove the hook. */
+static const int64_t again = (int64_t)BUDGET_TURN * 1000000;
+
+/* Without a limit a deadline is far off. */
+static const int64_t never = INT64_MAX / 4;
 
 /* ThreadSanitizer holds signals back until the program calls into libc, which a loop in Lua never
  * does: there, a hook that comes every so many instructions looks at the clock. */
@@ -35,16 +39,38 @@ const char *budget_push_message(const struct budget *budget, lua_State *L)
 
 static void watch(const struct budget *budget, lua_State *L);
 
+static void poll(struct budget *budget)
+{
+    int64_t time = now();
+    if (time > budget->deadline)
+        budget->expired = 1;
+    if (time > budget->turned_at + again)
+        budget->turn_is_due = 1;
+}
+
+static void take_turn(struct budget *budget)
+{
+    if (!budget->turn_is_due)
+        return;
+    budget->turn_is_due = 0;
+    budget->turn(budget->context);
+    budget->turned_at = POLL > 0 ? now() : 0;
+}
+
 static void on_instruction(lua_State *L, lua_Debug *record)
 {
     struct budget *budget = active;
     (void)record;
-    if (POLL > 0 && budget != NULL && budget->deadline != 0 && now() > budget->deadline)
-        budget->expired = 1;
+    if (POLL > 0 && budget != NULL && budget->deadline != 0)
+        poll(budget);
+    if (budget != NULL)
+        take_turn(budget);
     if (budget == NULL || !budget->expired) {
         /* Left from an entry that is over. */
         if (POLL == 0)
             lua_sethook(L, NULL, 0, 0);
+        else if (budget != NULL)
+            watch(budget, L);
         return;
     }
     watch(budget, L);
@@ -68,14 +94,10 @@ static void watch(const struct budget *budget, lua_State *L)
         lua_sethook(L, on_instruction, LUA_MASKCOUNT, POLL);
 }
 
-/* At most for the budget once: a nested entry may have less time than the one outside. */
-static void arm(struct budget *budget, int64_t nanoseconds)
+static void arm(struct budget *budget)
 {
-    int64_t most = (int64_t)budget->milliseconds * 1000000;
-    if (nanoseconds > most)
-        nanoseconds = most;
-    struct itimerspec spec = {
-        .it_value = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000}};
+    int64_t left = budget->deadline - now();
+    struct itimerspec spec = {.it_value.tv_nsec = left <= 0 || left > again ? again : left};
     budget->armed = 1;
     timer_settime(budget->timer, 0, &spec, NULL);
 }
@@ -90,22 +112,18 @@ static void on_signal(int number)
     budget->armed = 0;
     if (budget->deadline == 0)
         return;
-    int64_t left = budget->deadline - now();
-    if (left <= 0) {
+    budget->turn_is_due = 1;
+    if (now() >= budget->deadline)
         budget->expired = 1;
-        watch(budget, budget->running);
-        left = AGAIN;
-    }
-    arm(budget, left);
+    lua_sethook(budget->running, on_instruction, LUA_MASKCOUNT, 1);
+    arm(budget);
 }
 
 /* Life */
 
-void budget_init(struct budget *budget, unsigned milliseconds)
+void budget_init(struct budget *budget, unsigned milliseconds, budget_turn_fn turn, void *context)
 {
-    *budget = (struct budget){.milliseconds = milliseconds};
-    if (milliseconds == 0)
-        return;
+    *budget = (struct budget){.milliseconds = milliseconds, .turn = turn, .context = context};
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGALRM};
     event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
@@ -142,11 +160,10 @@ void budget_enter(struct budget *budget, lua_State *L, unsigned times, struct bu
     budget->stopped = NULL;
     budget->running = L;
     budget->allowed = budget->milliseconds * times;
-    int64_t allowed = (int64_t)budget->allowed * 1000000;
     watch(budget, L);
-    budget->deadline = since + allowed;
+    budget->deadline = since + (budget->allowed == 0 ? never : (int64_t)budget->allowed * 1000000);
     if (!budget->armed)
-        arm(budget, allowed);
+        arm(budget);
 }
 
 void budget_leave(struct budget *budget, const struct budget_entry *entry)

@@ -12,7 +12,15 @@
  * at its next instruction, which no pcall of the script's sees, and whoever resumed it closes it.
  * Where nothing can yield (below a C function such as string.gsub), the hook raises an error at
  * each instruction, until the script is back where it can. Nothing is done per Lua instruction, and
- * per entry no more than to note the time. */
+ * per entry no more than to note the time.
+ *
+ * A script that goes on for long is interrupted every BUDGET_TURN milliseconds for its owner's
+ * `turn`, so that what it has said already need not wait until it has done thinking. */
+
+typedef void (*budget_turn_fn)(void *context);
+
+enum { BUDGET_TURN = 10 };
+
 struct budget {
     unsigned milliseconds; /* 0 for no limit */
     unsigned allowed;      /* to the running entry, milliseconds */
@@ -20,10 +28,14 @@ struct budget {
     bool has_timer;
     volatile sig_atomic_t armed;
     volatile sig_atomic_t expired;
+    volatile sig_atomic_t turn_is_due;
     volatile int64_t deadline;   /* of the running entry, nanoseconds; 0 when none runs */
     lua_State *volatile running; /* the coroutine that runs */
     lua_State *stopped;          /* the last one that was made to yield */
     char place[160];             /* "file:line: " where the entry was stopped, or "" */
+    budget_turn_fn turn;         /* must not enter Lua */
+    void *context;
+    int64_t turned_at; /* nanoseconds */
 };
 
 /* What an entry finds, for its end. */
@@ -36,7 +48,7 @@ struct budget_entry {
 };
 
 /* On the script's thread. */
-void budget_init(struct budget *budget, unsigned milliseconds);
+void budget_init(struct budget *budget, unsigned milliseconds, budget_turn_fn turn, void *context);
 void budget_deinit(struct budget *budget);
 
 /* Around each entry, which may take the budget `times` over. Entries nest: each has a time of its
