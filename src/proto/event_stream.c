@@ -28,6 +28,8 @@ int event_stream_check(const struct event_fields *fields)
 static void append_lines(struct buffer *out, const char *prefix, struct slice text)
 {
     size_t start = 0;
+    if (text.data == NULL)
+        text = slice_text("");
     for (;;) {
         size_t end = start;
         while (end < text.length && text.data[end] != '\r' && text.data[end] != '\n')

@@ -310,6 +310,23 @@ TEST(all_logs_together_are_limited_and_the_biggest_pays)
     world_deinit(&world);
 }
 
+TEST(a_channel_that_nobody_uses_goes_with_its_last_event)
+{
+    struct world world;
+    struct channel *unused;
+    struct channel_options options = with_history(10);
+    world_init(&world);
+    struct channel *big = world_channel(&world, "big", 10);
+    hub_open(&world.hub, slice_text("unused"), &options, &unused);
+    world_publish(&world, unused, NULL, "some text that makes it the bigger one");
+    world.hub.limits.total_bytes = world.hub.bytes;
+    world_publish(&world, big, NULL, "x");
+    assert_null(hub_find(&world.hub, slice_text("unused")));
+    assert_int_equal(log_length(&big->log), 1);
+    check(&world);
+    world_deinit(&world);
+}
+
 TEST(an_event_that_exceeds_all_limits_leaves_the_rest)
 {
     struct world world;
@@ -474,6 +491,7 @@ RUN_TESTS(cmocka_unit_test(a_channel_is_opened_once),
           cmocka_unit_test(a_channel_keeps_its_last_events),
           cmocka_unit_test(a_channel_keeps_no_more_bytes_than_it_may),
           cmocka_unit_test(all_logs_together_are_limited_and_the_biggest_pays),
+          cmocka_unit_test(a_channel_that_nobody_uses_goes_with_its_last_event),
           cmocka_unit_test(an_event_that_exceeds_all_limits_leaves_the_rest),
           cmocka_unit_test(old_events_expire_in_their_order),
           cmocka_unit_test(other_options_evict_what_they_exclude),

@@ -90,12 +90,16 @@ static bool passes(const struct reader *reader, const struct published *event)
            (group == NULL || event->number % group->reference == 0);
 }
 
+static bool keeps(const struct channel *channel)
+{
+    return channel->options.history > 0 || channel->options.keyed;
+}
+
 /* What the reader may miss without being told. */
 static bool is_excused(const struct reader *reader, const struct published *event)
 {
-    bool kept = event->channel->options.history > 0 || event->channel->options.keyed;
     return event->superseded || (event->evicted != 0 && event->evicted <= reader->joined) ||
-           (!kept && event->sequence <= reader->subscriber.joined);
+           (!keeps(event->channel) && event->sequence <= reader->subscriber.joined);
 }
 
 /* The reader's place moves on to `cursor`, past events that it did not get. */
@@ -118,6 +122,7 @@ static void take(struct delivery *delivery, struct reader *reader, const struct 
     struct buffer data = {0};
     EXPECT(frame->sequence > reader->had);
     EXPECT(event->channel != NULL && passes(reader, event));
+    EXPECT(keeps(event->channel) || event->sequence > reader->subscriber.joined);
     frame_data(frame, &data);
     EXPECT((data.length > 0 && data.data[0] == '~') == (group != NULL && group->reference < 0));
     buffer_deinit(&data);
@@ -343,7 +348,9 @@ static void change_limits(struct delivery *delivery, struct program *program)
             hub_close(&delivery->world.hub, channel);
         break;
     default:
-        delivery->world.now += 10 * program_byte(program);
+        delivery->world.now += 10 * (int64_t)program_byte(program);
+        if (program_byte(program) % 4 == 0)
+            delivery->world.now += HUB_CLOSED_AGE;
         hub_expire(&delivery->world.hub, delivery->world.now);
     }
 }
