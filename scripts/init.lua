@@ -4,6 +4,7 @@ local auth = require "sse.auth"
 local controls = require "sse.controls"
 local core = require "sse.core"
 local describe = require "sse.describe"
+local fetch = require "sse.fetch"
 local filter = require "sse.filter"
 local hooks = require "sse.hooks"
 local json = require "sse.json"
@@ -31,6 +32,7 @@ local sse = {
   end,
   cors = routes.cors,
   every = timers.every,
+  fetch = fetch.fetch,
   find_stream = controls.find,
   filter = filter.define,
   json = json,

@@ -265,6 +265,27 @@ function sse.reload() end
 ---@return table
 function sse.state(name, default) end
 
+-- Other servers ------------------------------------------------------------------------------------------------------
+
+---@class sse.Response
+---@field status integer
+---@field headers table<string, string> by lower-case name
+---@field body string
+---@field url string where it came from, after redirects
+local Response = {}
+--- The body as JSON.
+---@return any value nil when it is none
+---@return string? message
+function Response:json() end
+
+--- Asks another server, while others go on; without a response nil, a message and a code such as "ETIMEDOUT".
+---@param url string
+---@param options? { method: string, headers: table<string, string>, body: string|table, timeout: sse.Duration, max_body: sse.Size, follow: integer, ca: string, insecure: boolean }
+---@return sse.Response?
+---@return string? message
+---@return string? code
+function sse.fetch(url, options) end
+
 -- Values -------------------------------------------------------------------------------------------------------------
 
 --- Marks a table as a list, so that it is [] in JSON when it is empty.

@@ -289,6 +289,7 @@ static int l_open(lua_State *L)
     timer_open_module(L);
     file_open_module(L);
     observer_open_module(L);
+    fetch_open_module(L);
     return 1;
 }
 

@@ -14,5 +14,6 @@ void stream_open_module(lua_State *L);
 void timer_open_module(lua_State *L);
 void file_open_module(lua_State *L);
 void observer_open_module(lua_State *L);
+void fetch_open_module(lua_State *L);
 
 #endif

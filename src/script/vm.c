@@ -10,6 +10,7 @@
 #include "script/backlog.h"
 #include "script/base_library.h"
 #include "script/call.h"
+#include "script/fetch.h"
 #include "script/library.h"
 #include "script/module.h"
 #include "script/observer.h"
@@ -141,6 +142,7 @@ int vm_open(struct vm *vm, uv_loop_t *loop, struct hub *hub, struct pipeline *pi
     list_init(&vm->idle_tasks);
     list_init(&vm->timers);
     list_init(&vm->observers);
+    list_init(&vm->fetches);
     pattern_tree_init(&vm->observer_tree);
     list_init(&vm->addresses);
     for (int i = 0; i < HOOK_COUNT; i++)
@@ -176,6 +178,7 @@ void vm_close(struct vm *vm)
 {
     task_end_all(vm);
     timer_stop_all(vm);
+    fetch_stop_all(vm);
     stream_forget_all(vm);
     observer_stop_all(vm);
     backlog_forget_all(vm);

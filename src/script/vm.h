@@ -55,6 +55,7 @@ enum vm_hook {
 };
 
 struct task;
+struct client;
 struct pipeline;
 
 enum { VM_SPENT = 8, VM_SPENT_NAME = 64 };
@@ -90,6 +91,8 @@ struct vm {
     unsigned idle_task_count;
     struct list timers;
     struct list observers;
+    struct list fetches;   /* outgoing requests */
+    struct client *client; /* that they go through, NULL before the first */
     struct pattern_tree observer_tree;
     unsigned observer_depth;
     struct map streams;        /* sse.stream's, by connection */
