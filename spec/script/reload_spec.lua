@@ -152,26 +152,33 @@ describe("reload", function()
 
   it("loses and doubles nothing for 1000 streams and a publisher across 20 reloads", function()
     local more = [[
+      local fast = sse.channel("fast", { history = 100000 })
+      sse.get("/fast", fast)
       local n = kept.n or 0
-      sse.every("10ms", function()
+      sse.every("2ms", function()
         n = n + 1
         kept.n = n
-        numbers:publish { id = n, data = { n = n } }
+        fast:publish { id = n, data = { n = n } }
+        if n % 25 == 0 then numbers:publish { id = n, data = { n = n } } end
       end)
     ]]
     local router = server.start(script(1, more))
     local swarm = eventsource.many(router.port, "/numbers", 1000, {
       order = function(event) return math.tointeger(event.id) end,
     })
+    local running = eventsource.open(router.port, "/fast", { reconnect = false })
     swarm:wait_open_all()
     for round = 2, 21 do
       reload(router, script(round, more))
     end
     local last = http.get(router.port, "/version"):json().kept.n
     swarm:wait_events(1, 30)
-    local reader = eventsource.open(router.port, "/numbers?last_event_id=earliest")
+    local late = eventsource.open(router.port, "/fast?last_event_id=earliest")
     for n = 1, last do
-      assert.equal(n, reader:next_json().n)
+      assert.equal(n, late:next_json().n)
+    end
+    for n = running:next_json().n + 1, last do
+      assert.equal(n, running:next_json().n)
     end
     assert.equal(1000, swarm.opened)
     assert.equal(0, swarm.ended)
