@@ -360,6 +360,9 @@ int publication_publish(lua_State *L)
 {
     struct frame_source source;
     lua_settop(L, 2);
+    /* A name opens its channel only when the event is in order. */
+    if (lua_type(L, 1) != LUA_TSTRING)
+        channel_at(L, 1);
     event_read(L, 2, &source);
     struct channel *channel = channel_at(L, 1);
     if (channel->options.keyed && !find_key(L, channel, 2, &source))
