@@ -131,7 +131,8 @@ function sse.split(text, separator)
   options.argument("sse.split", 1, "text", text, { type = "string", default = "" })
   options.argument("sse.split", 2, "separator", separator, { type = one_character, default = "," })
   for part in (text or ""):gmatch("[^" .. (separator or ","):gsub("%W", "%%%0") .. "]+") do
-    parts[#parts + 1] = part:match "^%s*(.*%S)"
+    local kept = part:match "^.*%S"
+    parts[#parts + 1] = kept and kept:match "^%s*(.*)"
   end
   return parts
 end

@@ -45,11 +45,15 @@ function fields.body(req)
   return req.handle:body()
 end
 
---- Cookie pairs; a value may stand in quotes (RFC 6265, 5.4).
+--- Cookie pairs; a value may stand in quotes (RFC 6265, 5.4). Of repeated ones the first counts.
 function fields.cookies(req)
   local cookies = {}
-  for name, value in (req.handle:header "cookie" or ""):gmatch "([^=;%s]+)=([^;]*)" do
-    cookies[name] = cookies[name] or value:match '^"(.*)"%s*$' or value:match "^(.-)%s*$"
+  for pair in (req.handle:header "cookie" or ""):gmatch "[^;]+" do
+    local name, value = pair:match "^%s*([^=%s]+)=(.*)$"
+    if name and not cookies[name] then
+      value = value:match "^.*%S" or "" -- "^(.-)%s*$" would take the square of the length
+      cookies[name] = value:match '^"(.*)"$' or value
+    end
   end
   return cookies
 end

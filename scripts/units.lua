@@ -7,6 +7,9 @@ local SIZE_UNITS = { [""] = 1, k = 1 << 10, m = 1 << 20, g = 1 << 30 }
 local LONGEST = 100 * 365 * 86400
 local LARGEST = 1 << 53
 
+-- Of longer texts the patterns below would take the square of the length.
+local LONGEST_TEXT = 64
+
 local function seconds_of(text)
   local number, unit = text:match("^(%d+%.?%d*)(%l+)$")
   if not number then
@@ -26,7 +29,7 @@ function M.duration(value)
   local seconds
   if type(value) == "number" then
     seconds = value
-  elseif type(value) == "string" then
+  elseif type(value) == "string" and #value <= LONGEST_TEXT then
     seconds = seconds_of(value)
   end
   if not seconds or seconds ~= seconds or seconds < 0 then
@@ -51,7 +54,7 @@ function M.size(value)
   local number
   if type(value) == "number" then
     number = value
-  elseif type(value) == "string" then
+  elseif type(value) == "string" and #value <= LONGEST_TEXT then
     number = bytes_of(value)
   end
   if not number or number ~= number or number < 0 then

@@ -33,9 +33,9 @@ local function collect(self, stream, pipe)
       local text = self.rest[stream] .. bytes
       local lines = self[stream]
       local from = 1
-      for line, after in text:gmatch "([^\n]*)\n()" do
-        lines[#lines + 1] = line
-        from = after
+      for stop in text:gmatch "()\n" do
+        lines[#lines + 1] = text:sub(from, stop - 1)
+        from = stop + 1
       end
       self.rest[stream] = text:sub(from)
       return
