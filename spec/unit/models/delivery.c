@@ -43,33 +43,35 @@ static struct channel *find(struct delivery *delivery, uint32_t index)
 
 /* The world's truth */
 
+/* Every sequence is that of one event, from 1 on. */
 static struct published *published_as(struct delivery *delivery, uint64_t sequence)
 {
-    for (size_t i = 0; i < delivery->count; i++) {
-        if (delivery->events[i].sequence == sequence)
-            return &delivery->events[i];
-    }
-    EXPECT(!"an event that nobody published");
-    return NULL;
+    EXPECT(sequence >= 1 && sequence <= delivery->count);
+    return &delivery->events[sequence - 1];
+}
+
+static bool is_retained(const struct published *event)
+{
+    const struct log *log = &event->channel->log;
+    uint32_t place = log_after(log, event->sequence - 1);
+    return place < log->count && log_at(log, place)->sequence == event->sequence &&
+           log_at(log, place)->frame != NULL;
 }
 
 /* After each step: what has left its log since, and whose channel is gone. */
 static void note_evictions(struct delivery *delivery)
 {
+    const struct channel *channels[NAMES];
+    for (uint32_t index = 0; index < NAMES; index++)
+        channels[index] = find(delivery, index);
     for (size_t i = 0; i < delivery->count; i++) {
         struct published *event = &delivery->events[i];
         bool there = false;
-        for (uint32_t index = 0; index < NAMES; index++)
-            there |= event->channel != NULL && find(delivery, index) == event->channel;
-        if (!there) {
+        for (uint32_t index = 0; event->channel != NULL && index < NAMES; index++)
+            there |= channels[index] == event->channel;
+        if (!there)
             event->channel = NULL;
-            continue;
-        }
-        uint32_t place = log_after(&event->channel->log, event->sequence - 1);
-        bool kept = place < event->channel->log.count &&
-                    log_at(&event->channel->log, place)->sequence == event->sequence &&
-                    log_at(&event->channel->log, place)->frame != NULL;
-        if (!kept && !event->superseded && event->evicted == 0)
+        else if (!event->superseded && event->evicted == 0 && !is_retained(event))
             event->evicted = delivery->step;
     }
 }
@@ -105,11 +107,9 @@ static bool is_excused(const struct reader *reader, const struct published *even
 /* The reader's place moves on to `cursor`, past events that it did not get. */
 static void pass_over(struct delivery *delivery, struct reader *reader, uint64_t cursor)
 {
-    for (size_t i = 0; i < delivery->count; i++) {
+    for (size_t i = reader->had; i < delivery->count && i < cursor; i++) {
         const struct published *event = &delivery->events[i];
-        if (event->channel == NULL || event->sequence <= reader->had || event->sequence > cursor)
-            continue;
-        EXPECT(!passes(reader, event) || is_excused(reader, event));
+        EXPECT(event->channel == NULL || !passes(reader, event) || is_excused(reader, event));
     }
     if (cursor > reader->had)
         reader->had = cursor;
@@ -132,11 +132,10 @@ static void take(struct delivery *delivery, struct reader *reader, const struct 
 
 static bool is_lost(const struct delivery *delivery, const struct reader *reader)
 {
-    for (size_t i = 0; i < delivery->count; i++) {
+    for (size_t i = reader->had; i < delivery->count; i++) {
         const struct published *event = &delivery->events[i];
-        if (event->channel != NULL && event->sequence > reader->had &&
-            event->evicted > reader->joined && has_channel(reader->subscription, event->channel) &&
-            !is_excused(reader, event))
+        if (event->channel != NULL && event->evicted > reader->joined &&
+            has_channel(reader->subscription, event->channel) && !is_excused(reader, event))
             return true;
     }
     return false;
