@@ -49,6 +49,8 @@ void ending_watch(struct router *router)
 {
     static const int numbers[] = {SIGINT, SIGTERM};
     signal(SIGPIPE, SIG_IGN);
+    /* A file that may not grow is an error like a full disk. */
+    signal(SIGXFSZ, SIG_IGN);
     for (int i = 0; i < 2; i++) {
         uv_signal_init(&router->loop, &router->signals[i]);
         router->signals[i].data = router;

@@ -134,6 +134,9 @@ void relay_receive(void *context, struct message *message)
     case MESSAGE_TAKEN:
         vm_stream_taken(router->vm, message->connection);
         break;
+    case MESSAGE_LAGGED:
+        hub_count_lag(&router->hub, message->number);
+        break;
     case MESSAGE_DRAINED:
         ending_drained(router, message->number);
         break;

@@ -34,6 +34,7 @@ void hub_init(struct hub *hub, const struct hub_limits *limits, const struct hub
 {
     *hub = (struct hub){.limits = *limits, .listener = *listener};
     pattern_tree_init(&hub->patterns);
+    departed_init(&hub->departed);
     hub->observer_generation = 1;
     snprintf(hub->epoch, sizeof hub->epoch, "%s", epoch);
     for (int i = 0; i < HUB_SIZE_CLASSES; i++)
@@ -59,6 +60,7 @@ void hub_deinit(struct hub *hub)
     map_deinit(&hub->subscriptions_by_key);
     map_deinit(&hub->groups_by_key);
     pattern_tree_deinit(&hub->patterns);
+    departed_deinit(&hub->departed);
     heap_deinit(&hub->expiry);
 }
 
@@ -202,7 +204,8 @@ int hub_open(struct hub *hub, struct slice name, const struct channel_options *o
     if (hub->free_id == hub->channel_capacity)
         grow_channels(hub);
     struct channel *channel = channel_new(name, hub->free_id++, options);
-    channel->log.evicted = hub->floor;
+    uint64_t departed = departed_take(&hub->departed, name);
+    channel->log.evicted = departed > hub->floor ? departed : hub->floor;
     hub->channels[channel->id] = channel;
     hub->channel_count++;
     map_put(&hub->channels_by_name, channel->name, channel);
@@ -222,11 +225,28 @@ void hub_configure(struct hub *hub, struct channel *channel, const struct channe
     tell_channel(hub, channel);
 }
 
+/* Whether anybody uses the channel, or could find something in it. */
+static bool is_needed(const struct channel *channel)
+{
+    bool is_on_disk = channel->stored > 0 && channel->log.evicted > channel->stored_evicted;
+    return channel->declared || channel->subscriptions > 0 || channel->pending > 0 ||
+           log_length(&channel->log) > 0 || is_on_disk;
+}
+
+/* A reader who comes back to the channel must hear of what it has lost. */
+static void remember(struct hub *hub, const struct channel *channel)
+{
+    if (!channel_keeps(channel) || channel->stored > 0 || channel->log.evicted <= hub->floor)
+        return;
+    uint64_t floor = departed_note(&hub->departed, channel->name, channel->log.evicted);
+    hub->floor = floor > hub->floor ? floor : hub->floor;
+}
+
 void hub_release(struct hub *hub, struct channel *channel)
 {
-    if (channel->declared || channel->subscriptions > 0 || channel->pending > 0 ||
-        log_length(&channel->log) > 0)
+    if (is_needed(channel))
         return;
+    remember(hub, channel);
     subscription_shorten(hub, channel);
     hub_tell(hub, &(struct change){.kind = CHANGE_CHANNEL_CLOSE, .channel = channel->id});
     map_remove(&hub->channels_by_name, channel->name);
@@ -237,6 +257,13 @@ void hub_release(struct hub *hub, struct channel *channel)
     if (channel->id < hub->free_id)
         hub->free_id = channel->id;
     channel_free(channel);
+}
+
+void hub_count_lag(struct hub *hub, uint32_t id)
+{
+    hub->counters.lagged++;
+    if (id < hub->channel_capacity && hub->channels[id] != NULL)
+        hub->channels[id]->lagged++;
 }
 
 void hub_close(struct hub *hub, struct channel *channel)

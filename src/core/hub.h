@@ -9,6 +9,7 @@
 #include "base/map.h"
 #include "core/change.h"
 #include "core/channel.h"
+#include "core/departed.h"
 #include "core/pattern.h"
 #include "core/start.h"
 #include "core/subscription.h"
@@ -30,6 +31,7 @@ struct hub_counters {
     uint64_t evicted_total; /* ... because of the limit of all logs together */
     uint64_t superseded;
     uint64_t tombstones; /* dropped */
+    uint64_t lagged;     /* readers that fell off a log */
 };
 
 typedef void (*hub_change_fn)(void *context, const struct change *change);
@@ -61,8 +63,10 @@ struct hub {
     char epoch[HUB_EPOCH_MAX + 1];
     uint64_t sequence; /* the last one given */
     uint64_t appended; /* the last one whose event is in a log: what readers may have had */
-    uint64_t floor;    /* sequences up to here are of earlier runs of the same epoch */
+    uint64_t floor;    /* what had sequences up to here may be lost: they are of earlier runs of the
+                          same    epoch, or of channels that are forgotten */
     struct map channels_by_name;
+    struct departed departed;
     struct channel **channels; /* by id; NULL where free */
     uint32_t channel_capacity;
     uint32_t channel_count;
@@ -138,6 +142,9 @@ void hub_end_subscription(struct hub *hub, const struct subscription *subscripti
 
 /* A subscriber has come or gone: keeps the channels' counts. */
 void hub_count_subscribers(struct hub *hub, struct subscription *subscription, int change);
+
+/* A reader of the channel of that id fell off its log. */
+void hub_count_lag(struct hub *hub, uint32_t id);
 
 /* The group for that key (a filter's name and arguments), or NULL. */
 struct group *hub_find_group(const struct hub *hub, struct slice key);

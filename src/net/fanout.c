@@ -175,6 +175,7 @@ bool fanout_lagged(struct connection *connection, const struct replica_channel *
     char address[64];
     connection_address(connection, address, sizeof address);
     shard->counters.lagged++;
+    shard_tell(shard, &(struct message){.kind = MESSAGE_LAGGED, .number = channel->id});
     log_line(LOG_INFO, "a reader of %.*s at %s lagged by %" PRIu64 " events: %s", (int)name.length,
              name.data, address, behind, skips ? "skipped to the newest" : "disconnected");
     if (skips)

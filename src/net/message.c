@@ -25,6 +25,7 @@ void message_deinit(struct message *message)
     case MESSAGE_STOP:
     case MESSAGE_CLOSED:
     case MESSAGE_TAKEN:
+    case MESSAGE_LAGGED:
     case MESSAGE_DRAINED:
         break;
     }

@@ -28,6 +28,7 @@ enum message_kind {
     MESSAGE_CLOSED,  /* connection, number = subscription or NO_SUBSCRIPTION */
     MESSAGE_LEFT,    /* connection, number = subscription that it was moved from */
     MESSAGE_TAKEN,   /* connection: the stream of its own has sent all it was given */
+    MESSAGE_LAGGED,  /* number = channel whose log a reader fell off */
     MESSAGE_DRAINED, /* number = shard: it has no connections left after MESSAGE_DRAIN */
 };
 

@@ -230,6 +230,8 @@ void stream_join(struct connection *connection, struct audience *audience, uint6
     fanout_serve(connection->shard, audience);
     free_own(connection);
     audience_add(audience, &connection->subscriber, cursor);
+    /* What came after the cursor came while the stream was open, also where nothing is kept. */
+    connection->subscriber.joined = cursor;
     stream_pump(connection);
 }
 
