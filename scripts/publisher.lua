@@ -29,33 +29,67 @@ local RULES = {
   method = { type = "string", values = { "POST", "PUT" }, default = "POST" },
 }
 
+-- Reading
+
+--- The first text that says something: an empty header or parameter is none.
+local function first_of(...)
+  for index = 1, select("#", ...) do
+    local text = select(index, ...)
+    if text and text ~= "" then
+      return text
+    end
+  end
+end
+
 --- The event's fields that stand in headers or the query: `curl -H 'Event: alert'`, or `?event=alert`.
 local function named_fields(req)
   local headers, query = req.headers, req.query
   return {
-    event = headers["event"] or query.event,
-    id = headers["event-id"] or query.id,
-    key = headers["event-key"] or query.key,
-    idempotency_key = headers["idempotency-key"],
+    event = first_of(headers["event"], query.event),
+    id = first_of(headers["event-id"], query.id),
+    key = first_of(headers["event-key"], query.key),
+    idempotency_key = first_of(headers["idempotency-key"]),
   }
 end
 
-local FIELDS = { event = "string", id = "string", key = "string", retry = "number" }
+local TEXT = { string = true }
+local TEXT_OR_NUMBER = { string = true, number = true }
+
+--- The fields that make an object with `data` an event, and their types.
+local FIELDS = {
+  event = TEXT,
+  id = TEXT_OR_NUMBER,
+  key = TEXT_OR_NUMBER,
+  retry = TEXT_OR_NUMBER,
+  idempotency_key = TEXT,
+}
+
+local function is_event(value)
+  if type(value) ~= "table" or value.data == nil then
+    return false
+  end
+  for name, field in pairs(value) do
+    if name ~= "data" and not (FIELDS[name] and FIELDS[name][type(field)]) then
+      return false
+    end
+  end
+  return true
+end
+
+--- The fields with those of `more` over them.
+local function merge(fields, more)
+  local event = {}
+  for _, from in ipairs { fields, more } do
+    for name, field in pairs(from) do
+      event[name] = field
+    end
+  end
+  return event
+end
 
 --- An object with `data` and no other fields than an event's is an event; anything else is the data.
 local function event_of(value, fields)
-  local event = {}
-  for name, field in pairs(fields) do
-    event[name] = field
-  end
-  local is_event = type(value) == "table" and value.data ~= nil
-  for name, field in pairs(is_event and value or {}) do
-    is_event = is_event and (name == "data" or name == "idempotency_key" or FIELDS[name] == type(field))
-  end
-  for name, field in pairs(is_event and value or { data = value }) do
-    event[name] = field
-  end
-  return event
+  return merge(fields, is_event(value) and value or { data = value })
 end
 
 local readers = {}
@@ -70,9 +104,9 @@ end
 
 --- One JSON value a line. With an Idempotency-Key, each line has its own: the key and the line's number.
 local function read_lines(req, fields)
-  local events, number = {}, 0
+  local events = { is_batch = true }
   for line in req.body:gmatch "[^\r\n]+" do
-    number = number + 1
+    local number = #events + 1
     local value, message = json.decode(line)
     if message then
       return nil, ("line %d is no JSON: %s"):format(number, message)
@@ -83,7 +117,7 @@ local function read_lines(req, fields)
     end
     events[number] = event
   end
-  if number == 0 then
+  if #events == 0 then
     return nil, "the body has no lines"
   end
   return events
@@ -98,13 +132,13 @@ readers["application/json-lines"] = read_lines
 readers["application/x-www-form-urlencoded"] = function(req, fields)
   local form = req:form()
   if not form.data then
-    return { event_of(req.body, fields) }
+    return { merge(fields, { data = req.body }) }
   end
-  local event = event_of(form.data, fields)
+  local event = { data = form.data }
   for name in pairs(FIELDS) do
-    event[name] = form[name] or event[name]
+    event[name] = first_of(form[name])
   end
-  return { event }
+  return { merge(fields, event) }
 end
 
 local function read(req)
@@ -114,56 +148,70 @@ local function read(req)
   if reader then
     return reader(req, fields)
   end
-  return { event_of(req.body, fields) }
+  return { merge(fields, { data = req.body }) }
 end
 
---- What an outsider can get wrong, said before publishing would raise it as a mistake of the script.
-local function problem_of(event, channel)
-  for _, name in ipairs { "event", "id" } do
-    local text = event[name]
-    if text and text:find "[\r\n\0]" then
-      return ("%s must be one line"):format(name)
-    elseif text and not core.is_utf8(text) then
-      return ("%s must be valid UTF-8"):format(name)
-    end
+-- Publishing
+
+--- What an outsider got wrong, and the status that says so. Checked before anything is published.
+local function problem_of(channel, event)
+  local ok, problem, status = pcall(core.event_problem, channel, event)
+  if not ok then
+    -- The place in the script, and the traceback, are nothing for outsiders.
+    problem, status = tostring(problem):gsub("^[^\n]-:%d+: ", ""):match "^[^\n]*", 400
   end
-  if type(event.data) == "string" and not core.is_utf8(event.data) then
-    return "data must be valid UTF-8"
-  elseif event.idempotency_key and #event.idempotency_key > 200 then
-    return "the idempotency key must have at most 200 bytes"
-  elseif type(event.data) == "string" and #event.data > core.event_limit() then
-    return ("data must have at most %d bytes"):format(core.event_limit())
-  end
-  return core.key_problem(channel, event)
+  return problem, status
 end
 
-local function publish(channel, event)
-  local id, subscribers, durable, duplicate = core.publish(channel, event)
+--- The answer as an outsider sees it, or nil and why there is none.
+local function answer_of(id, subscribers, durable, duplicate)
   if not id then
     return nil, subscribers
   end
   return { id = id, subscribers = subscribers, durable = durable, duplicate = duplicate or nil }
 end
 
-local function publish_all(channel, events)
+local function unavailable(message, published)
+  return 503, { error = message, published = published }, { ["Retry-After"] = "1" }
+end
+
+local function publish_one(channel, event)
+  local problem, status = problem_of(channel, event)
+  if problem then
+    return status, { error = problem }
+  end
+  local answer, message = answer_of(core.publish(channel, event))
+  if not answer then
+    return unavailable(message)
+  end
+  return answer.duplicate and 200 or 201, answer
+end
+
+--- All go to the disk together.
+local function publish_batch(channel, events)
   for index, event in ipairs(events) do
-    local problem = problem_of(event, channel)
+    local problem, status = problem_of(channel, event)
     if problem then
-      return 400, { error = #events > 1 and ("line %d: %s"):format(index, problem) or problem }
+      return status, { error = ("line %d: %s"):format(index, problem) }
     end
   end
-  local answers = json.array {}
+  local begun, published = {}, json.array {}
   for index, event in ipairs(events) do
-    local answer, message = publish(channel, event)
-    if not answer then
-      return 503, { error = message, published = answers }, { ["Retry-After"] = "1" }
+    begun[index] = table.pack(core.publish_later(channel, event))
+  end
+  local failure
+  for index, results in ipairs(begun) do
+    if type(results[1]) == "userdata" then
+      results = table.pack(core.publish_result(results[1]))
     end
-    answers[index] = answer
+    local answer, message = answer_of(table.unpack(results, 1, results.n))
+    published[index] = answer or { error = message }
+    failure = failure or message
   end
-  if #events == 1 then
-    return answers[1].duplicate and 200 or 201, answers[1]
+  if failure then
+    return unavailable(failure, published)
   end
-  return 201, { published = answers }
+  return 201, { published = published }
 end
 
 --- Makes an endpoint that publishes what is sent to it. The path has a parameter `:channel` unless `channel` says
@@ -181,12 +229,16 @@ function M.route(path, given)
     local channel = checked.channel or req.params.channel
     if type(channel) == "string" and (channel == "" or #channel > 255) then
       return 400, { error = "a channel's name has 1 to 255 bytes" }
+    elseif type(channel) == "string" and core.is_pattern(channel) then
+      return 400, { error = "this is a pattern, and a channel is expected" }
     end
     local events, message = read(req)
     if not events then
       return 400, { error = message }
+    elseif events.is_batch then
+      return publish_batch(channel, events)
     end
-    return publish_all(channel, events)
+    return publish_one(channel, events[1])
   end
   routes.add(checked.method, path, table.unpack(chain))
 end

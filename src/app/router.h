@@ -10,7 +10,7 @@
 #include "net/listener.h"
 #include "net/mailbox.h"
 #include "net/shard.h"
-#include "script/publication.h"
+#include "script/durable.h"
 #include "script/vm.h"
 
 /* The whole program: the script thread with its hub and Lua state, and the I/O threads. */

@@ -1,31 +1,29 @@
 #include "script/backlog.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "base/log_line.h"
 #include "base/memory.h"
-#include "script/judge.h"
-#include "script/publication.h"
-#include "store/store.h"
+#include "script/durable.h"
+#include "script/page.h"
 
-enum {
-    PAGE = 256,          /* events of one page */
-    MAX_SEARCH = 100000, /* events that "last=N" with a filter looks at */
+/* What retention had taken from a channel when a reader began to read. */
+struct mark {
+    uint32_t channel;
+    uint64_t evicted;
 };
 
 struct backlog {
     connection_id connection;
     struct subscription *subscription;
     uint64_t cursor;
-};
-
-/* Events of a page, from the store and from channels that are in memory alone. */
-struct page {
-    struct vm *vm;
-    const struct subscription *subscription;
-    struct frame **frames;
-    unsigned count;
-    unsigned capacity;
-    uint64_t last; /* the sequence of the last one read, wanted or not */
+    uint64_t began; /* the last event that was published then */
+    struct mark *marks;
+    uint32_t mark_count;
+    char address[64];
+    bool given_up; /* the stream is told to end */
 };
 
 static struct slice key_of(const connection_id *connection)
@@ -33,153 +31,134 @@ static struct slice key_of(const connection_id *connection)
     return slice_of((const char *)connection, sizeof *connection);
 }
 
-/* The stored channels of the subscription. `out` has room for all its channels. */
-static unsigned stored_channels(const struct subscription *subscription, uint32_t *out)
+/* What is gone of the channel for good. */
+static uint64_t gone(struct vm *vm, struct channel *channel)
 {
-    unsigned count = 0;
-    for (uint32_t i = 0; i < subscription->channel_count; i++) {
-        if (subscription->channels[i].channel->stored > 0)
-            out[count++] = subscription->channels[i].channel->stored;
-    }
-    return count;
+    if (channel->stored == 0)
+        return channel->log.evicted;
+    durable_refresh(vm, channel);
+    return channel->stored_evicted;
 }
 
-/* What the subscription's readers get of the frame: NULL, or a reference for the caller. */
-static struct frame *make(struct vm *vm, const struct subscription *subscription,
-                          const struct channel *channel, struct frame *frame)
+/* What was gone when the reader began; for a channel that came later, what is gone now. */
+static uint64_t mark(struct vm *vm, struct backlog *backlog, uint32_t index,
+                     struct channel *channel)
 {
-    struct frame *made = subscription->group == NULL
-                             ? frame_ref(frame)
-                             : judge_frame(vm, subscription->group, channel, frame);
-    if (made == NULL || definition_wants(subscription->definition, made))
-        return made;
-    frame_unref(made);
+    if (index < backlog->mark_count && backlog->marks[index].channel == channel->id)
+        return backlog->marks[index].evicted;
+    for (uint32_t i = 0; i < backlog->mark_count; i++) {
+        if (backlog->marks[i].channel == channel->id)
+            return backlog->marks[i].evicted;
+    }
+    backlog->marks =
+        memory_grow(backlog->marks, (backlog->mark_count + 1) * sizeof *backlog->marks);
+    backlog->marks[backlog->mark_count++] = (struct mark){channel->id, gone(vm, channel)};
+    return backlog->marks[backlog->mark_count - 1].evicted;
+}
+
+static void mark_all(struct vm *vm, struct backlog *backlog)
+{
+    const struct subscription *subscription = backlog->subscription;
+    for (uint32_t i = 0; i < subscription->channel_count; i++)
+        mark(vm, backlog, i, subscription->channels[i].channel);
+}
+
+/* The channel that lost, while the reader was on its way, what it needs next; or NULL. */
+static struct channel *find_loss(struct vm *vm, struct backlog *backlog)
+{
+    const struct subscription *subscription = backlog->subscription;
+    for (uint32_t i = 0; i < subscription->channel_count; i++) {
+        struct channel *channel = subscription->channels[i].channel;
+        uint64_t needs = backlog->cursor;
+        if (!channel_keeps(channel) && backlog->began > needs)
+            needs = backlog->began;
+        uint64_t before = mark(vm, backlog, i, channel);
+        if (gone(vm, channel) > (before > needs ? before : needs))
+            return channel;
+    }
     return NULL;
-}
-
-/* Adds what readers get of the frame, which is borrowed. */
-static void add(struct page *page, const struct channel *channel, struct frame *frame)
-{
-    struct frame *made = make(page->vm, page->subscription, channel, frame);
-    if (made == NULL)
-        return;
-    if (page->count == page->capacity) {
-        page->capacity = page->capacity == 0 ? PAGE : page->capacity * 2;
-        page->frames = memory_grow(page->frames, page->capacity * sizeof(struct frame *));
-    }
-    page->frames[page->count++] = made;
-}
-
-static const struct channel *find_stored(const struct subscription *subscription, uint32_t stored)
-{
-    uint32_t i = 0;
-    while (subscription->channels[i].channel->stored != stored)
-        i++;
-    return subscription->channels[i].channel;
-}
-
-static void on_event(void *context, uint32_t channel, struct frame *frame)
-{
-    struct page *page = context;
-    page->last = frame->sequence;
-    add(page, find_stored(page->subscription, channel), frame);
-    frame_unref(frame);
-}
-
-/* Where memory has every event after: the cursor at which a reader may join. */
-static uint64_t memory_begins(const struct subscription *subscription)
-{
-    uint64_t begins = 0;
-    for (uint32_t i = 0; i < subscription->channel_count; i++) {
-        const struct channel *channel = subscription->channels[i].channel;
-        if (channel->stored > 0 && channel->log.evicted > begins)
-            begins = channel->log.evicted;
-    }
-    return begins;
-}
-
-static void add_from_memory(struct page *page, uint64_t after)
-{
-    const struct subscription *subscription = page->subscription;
-    for (uint32_t i = 0; i < subscription->channel_count; i++) {
-        const struct log *log = &subscription->channels[i].channel->log;
-        if (subscription->channels[i].channel->stored > 0)
-            continue;
-        for (uint32_t position = log_after(log, after); position < log->count; position++) {
-            struct frame *frame = log_at(log, position)->frame;
-            if (frame == NULL || frame->sequence > page->last)
-                continue;
-            add(page, subscription->channels[i].channel, frame);
-        }
-    }
-}
-
-static int by_sequence(const void *a, const void *b)
-{
-    uint64_t first = (*(struct frame *const *)a)->sequence;
-    uint64_t second = (*(struct frame *const *)b)->sequence;
-    return first < second ? -1 : first > second;
-}
-
-/* Reads the events after the cursor, at most a page of stored ones, and moves the cursor. */
-static void read_page(struct vm *vm, struct backlog *backlog, struct page *page)
-{
-    struct subscription *subscription = backlog->subscription;
-    uint32_t count = subscription->channel_count;
-    uint32_t *channels = memory_new((count + 1) * sizeof *channels);
-    *page = (struct page){.vm = vm, .subscription = subscription, .last = backlog->cursor};
-    int found = store_read(vm->pipeline->store, channels, stored_channels(subscription, channels),
-                           backlog->cursor, PAGE, on_event, page);
-    free(channels);
-    /* The disk has no more: what is left is in memory. */
-    if (found < PAGE && page->last < memory_begins(subscription))
-        page->last = memory_begins(subscription);
-    add_from_memory(page, backlog->cursor);
-    if (page->count > 1)
-        qsort(page->frames, page->count, sizeof *page->frames, by_sequence);
-    backlog->cursor = page->last;
 }
 
 static void remove_backlog(struct vm *vm, struct backlog *backlog)
 {
     map_remove(&vm->backlogs, key_of(&backlog->connection));
+    free(backlog->marks);
     free(backlog);
+}
+
+/* The client comes back with the id it has reached, and is told what is lost. */
+static void give_up(struct vm *vm, struct backlog *backlog, struct channel *channel)
+{
+    if (channel != NULL) {
+        hub_count_lag(vm->hub, channel->id);
+        log_line(LOG_INFO, "a reader of %.*s at %s lagged by %" PRIu64 " events: disconnected",
+                 (int)channel->name.length, channel->name.data, backlog->address,
+                 vm->hub->appended - backlog->cursor);
+    } else {
+        log_line(LOG_ERROR, "cannot read events for %s from %s", backlog->address,
+                 vm->pipeline->path);
+    }
+    backlog->given_up = true;
+    vm->host.end(vm->host.context, backlog->connection);
 }
 
 /* Sends pages until one has something that the connection will tell us to have sent; at the end,
  * the reader joins those who read from memory. */
 static void advance(struct vm *vm, struct backlog *backlog)
 {
-    struct page page;
-    while (backlog->cursor < memory_begins(backlog->subscription)) {
-        read_page(vm, backlog, &page);
+    uint64_t begins;
+    while (backlog->cursor < (begins = page_memory_begins(backlog->subscription))) {
+        struct page page;
+        int error =
+            page_read(&page, vm, backlog->subscription, backlog->cursor, begins, backlog->began);
+        struct channel *lost = error == 0 ? find_loss(vm, backlog) : NULL;
+        if (error != 0 || lost != NULL) {
+            page_deinit(&page);
+            give_up(vm, backlog, lost);
+            return;
+        }
+        backlog->cursor = page.last;
         for (unsigned i = 0; i < page.count; i++)
             vm->host.send(vm->host.context, backlog->connection, page.frames[i]);
         free(page.frames);
         if (page.count > 0)
             return;
     }
+    struct channel *lost = find_loss(vm, backlog);
+    if (lost != NULL) {
+        give_up(vm, backlog, lost);
+        return;
+    }
     vm->host.subscribe(vm->host.context, backlog->connection, NULL, backlog->subscription,
                        backlog->cursor);
     remove_backlog(vm, backlog);
 }
 
-void backlog_start(struct vm *vm, connection_id connection, struct response *head,
-                   struct subscription *subscription, uint64_t cursor)
+void backlog_start(struct vm *vm, connection_id connection, const char *address,
+                   struct response *head, struct subscription *subscription, uint64_t cursor)
 {
     struct backlog *backlog = memory_zero(1, sizeof *backlog);
-    *backlog = (struct backlog){connection, subscription, cursor};
+    *backlog = (struct backlog){.connection = connection,
+                                .subscription = subscription,
+                                .cursor = cursor,
+                                .began = vm->hub->appended};
+    snprintf(backlog->address, sizeof backlog->address, "%s", address);
     map_put(&vm->backlogs, key_of(&backlog->connection), backlog);
+    mark_all(vm, backlog);
     vm->host.stream(vm->host.context, connection, head, subscription->definition->heartbeat);
     advance(vm, backlog);
+    publication_advance(vm);
 }
 
 bool backlog_taken(struct vm *vm, connection_id connection)
 {
     struct backlog *backlog = map_get(&vm->backlogs, key_of(&connection));
-    if (backlog != NULL)
+    if (backlog == NULL)
+        return false;
+    if (!backlog->given_up)
         advance(vm, backlog);
-    return backlog != NULL;
+    publication_advance(vm);
+    return true;
 }
 
 bool backlog_closed(struct vm *vm, connection_id connection)
@@ -190,6 +169,7 @@ bool backlog_closed(struct vm *vm, connection_id connection)
     hub_count_subscribers(vm->hub, backlog->subscription, -1);
     hub_unsubscribe(vm->hub, backlog->subscription);
     remove_backlog(vm, backlog);
+    vm_subscriber_closed(vm, connection);
     return true;
 }
 
@@ -216,70 +196,9 @@ void backlog_forget_all(struct vm *vm)
 {
     size_t position = 0;
     void *backlog;
-    while (map_next(&vm->backlogs, &position, &backlog))
+    while (map_next(&vm->backlogs, &position, &backlog)) {
+        free(((struct backlog *)backlog)->marks);
         free(backlog);
+    }
     map_deinit(&vm->backlogs);
-}
-
-/* Starting points */
-
-/* Looks further back for the events that "last=N" still wants. */
-static void search_back(struct vm *vm, struct subscription *subscription, const uint32_t *channels,
-                        unsigned count, struct start_result *result)
-{
-    uint64_t before = memory_begins(subscription) + 1;
-    for (int looked = 0; result->wanted > 0 && looked < MAX_SEARCH; looked += PAGE) {
-        struct page page = {.vm = vm, .subscription = subscription};
-        int found =
-            store_read_back(vm->pipeline->store, channels, count, before, PAGE, on_event, &page);
-        before = page.last;
-        for (unsigned i = 0; i < page.count; i++) {
-            if (result->wanted > 0) {
-                result->wanted--;
-                result->cursor = page.frames[i]->sequence - 1;
-            }
-            frame_unref(page.frames[i]);
-        }
-        free(page.frames);
-        if (found < PAGE)
-            return;
-    }
-}
-
-static void resolve(struct vm *vm, struct subscription *subscription, const struct start *start,
-                    const uint32_t *channels, unsigned count, struct start_result *result)
-{
-    if (start->kind == START_ID && result->reset != RESET_NONE && result->reset != RESET_EVICTED) {
-        uint64_t sequence = store_find_id(vm->pipeline->store, channels, count, start->id);
-        struct start found = {.kind = START_SEQUENCE, .number = (int64_t)sequence};
-        if (sequence > 0)
-            subscription_resolve(vm->hub, subscription, &found, result);
-    } else if (start->kind == START_SINCE) {
-        uint64_t sequence = store_since(vm->pipeline->store, channels, count, start->number);
-        if (sequence > 0 && sequence <= result->cursor)
-            result->cursor = sequence - 1;
-    } else if (start->kind == START_LAST && result->wanted > 0) {
-        search_back(vm, subscription, channels, count, result);
-    }
-    uint64_t oldest = store_since(vm->pipeline->store, channels, count, 0);
-    if (oldest > 0 && (result->oldest == 0 || oldest < result->oldest))
-        result->oldest = oldest;
-    result->deep = result->cursor < memory_begins(subscription);
-}
-
-void backlog_resolve(struct vm *vm, struct subscription *subscription, const struct start *start,
-                     struct start_result *result)
-{
-    uint32_t total = subscription->channel_count;
-    for (uint32_t i = 0; i < total && vm->pipeline->store != NULL; i++) {
-        struct channel *channel = subscription->channels[i].channel;
-        if (channel->stored > 0)
-            channel->stored_evicted = store_evicted(vm->pipeline->store, channel->stored);
-    }
-    subscription_resolve(vm->hub, subscription, start, result);
-    uint32_t *channels = memory_new((total + 1) * sizeof *channels);
-    unsigned count = stored_channels(subscription, channels);
-    if (count > 0 && start->kind != START_LATEST)
-        resolve(vm, subscription, start, channels, count, result);
-    free(channels);
 }

@@ -6,15 +6,11 @@
 /* Subscribers whose place is further back than memory reaches: they read pages from the store until
  * they are where memory begins, and then join the others there. */
 
-/* Finds the cursor for a start that memory alone cannot resolve; fills in what depends on the
- * store. */
-void backlog_resolve(struct vm *vm, struct subscription *subscription, const struct start *start,
-                     struct start_result *result);
-
 /* Starts the stream on the connection with the head (which it takes) and the store's events after
- * the cursor. The reference to the subscription is the stream's. */
-void backlog_start(struct vm *vm, connection_id connection, struct response *head,
-                   struct subscription *subscription, uint64_t cursor);
+ * the cursor. The reference to the subscription is the stream's. `address` is the peer's, for the
+ * log. */
+void backlog_start(struct vm *vm, connection_id connection, const char *address,
+                   struct response *head, struct subscription *subscription, uint64_t cursor);
 
 /* The connection has sent a page. False when it is none of ours. */
 bool backlog_taken(struct vm *vm, connection_id connection);

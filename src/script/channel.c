@@ -10,7 +10,8 @@
 #include "script/channel.h"
 #include "script/event.h"
 #include "script/module.h"
-#include "script/publication.h"
+#include "script/durable.h"
+#include "script/publish.h"
 #include "script/takeover.h"
 
 /* The registry's table { channel's name = rule of its key: a field's name or a function }. */
@@ -83,7 +84,7 @@ static struct channel *open_channel(lua_State *L, struct slice name,
         return channel;
     if (hub_open(vm->hub, name, options, &channel) != 0)
         call_raise(L, "the limit of %d channels is reached", (int)vm->hub->limits.channels);
-    publication_attach(vm, channel);
+    durable_attach(vm, channel);
     return channel;
 }
 
@@ -158,6 +159,23 @@ struct channel *channel_at(lua_State *L, int index)
     return open_channel(L, check_name(L, index), &options);
 }
 
+static void restore_one(void *context, struct slice name)
+{
+    struct vm *vm = context;
+    struct channel_options options = default_options(vm);
+    struct channel *channel;
+    if (hub_find(vm->hub, name) != NULL || hub_open(vm->hub, name, &options, &channel) != 0)
+        return;
+    durable_attach(vm, channel);
+    hub_release(vm->hub, channel);
+}
+
+void channel_restore_all(struct vm *vm)
+{
+    if (vm->pipeline->store != NULL && vm->pipeline->is_default)
+        store_names(vm->pipeline->store, restore_one, vm);
+}
+
 int channel_push_key_rule(lua_State *L, const struct channel *channel)
 {
     lua_rawgetp(L, LUA_REGISTRYINDEX, &keys_table);
@@ -180,7 +198,7 @@ static int l_channel_close(lua_State *L)
     return 0;
 }
 
-/* Fields: name, subscribers, length, published; else methods. */
+/* Fields: name, subscribers, length, published, lagged, closed; else methods. */
 static int l_channel_index(lua_State *L)
 {
     struct channel *channel = channel_of(L, 1);
@@ -200,10 +218,12 @@ static int l_channel_index(lua_State *L)
         lua_pushinteger(L, log_length(&channel->log));
     else if (strcmp(field, "published") == 0)
         lua_pushinteger(L, (lua_Integer)channel->published);
+    else if (strcmp(field, "lagged") == 0)
+        lua_pushinteger(L, (lua_Integer)channel->lagged);
     else
         return call_raise(L,
                           "a channel has no field '%s' (it has name, subscribers, length, "
-                          "published, closed, publish, close)",
+                          "published, lagged, closed, publish, delete, close)",
                           field);
     return 1;
 }
@@ -221,7 +241,7 @@ static int l_channel_tostring(lua_State *L)
 /* core.store(path, is_default) */
 static int l_store(lua_State *L)
 {
-    publication_open_store(L, luaL_checkstring(L, 1), lua_toboolean(L, 2));
+    durable_open_store(L, luaL_checkstring(L, 1), lua_toboolean(L, 2));
     return 0;
 }
 
@@ -240,7 +260,7 @@ static int l_is_pattern(lua_State *L)
     return 1;
 }
 
-/* core.channels() -> list of { name =, subscribers =, length = } */
+/* core.channels() -> list of { name =, subscribers =, length =, lagged = } */
 static int l_channels(lua_State *L)
 {
     struct hub *hub = vm_of(L)->hub;
@@ -250,13 +270,15 @@ static int l_channels(lua_State *L)
         struct channel *channel = hub->channels[i];
         if (channel == NULL)
             continue;
-        lua_createtable(L, 0, 3);
+        lua_createtable(L, 0, 4);
         lua_pushlstring(L, channel->name.data, channel->name.length);
         lua_setfield(L, -2, "name");
         lua_pushinteger(L, channel->subscribers);
         lua_setfield(L, -2, "subscribers");
         lua_pushinteger(L, log_length(&channel->log));
         lua_setfield(L, -2, "length");
+        lua_pushinteger(L, (lua_Integer)channel->lagged);
+        lua_setfield(L, -2, "lagged");
         lua_rawseti(L, -2, ++count);
     }
     return 1;
@@ -267,18 +289,17 @@ void channel_open_module(lua_State *L)
     lua_newtable(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &keys_table);
     static const luaL_Reg functions[] = {{"channel", l_channel},
-                                         {"publish", publication_publish},
                                          {"channels", l_channels},
                                          {"store", l_store},
-                                         {"key_problem", publication_key_problem},
                                          {"is_keyed", l_is_keyed},
                                          {"is_pattern", l_is_pattern},
                                          {NULL, NULL}};
-    static const luaL_Reg methods[] = {{"publish", publication_publish},
-                                       {"delete", publication_delete},
+    static const luaL_Reg methods[] = {{"publish", publish_event},
+                                       {"delete", publish_delete},
                                        {"close", l_channel_close},
                                        {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
+    publish_open_module(L);
     luaL_newmetatable(L, "sse.channel");
     luaL_newlib(L, methods);
     lua_pushcclosure(L, l_channel_index, 1);

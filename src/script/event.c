@@ -120,12 +120,16 @@ void event_read(lua_State *L, int index, struct frame_source *out)
         out->data = slice_of("", 0);
 }
 
-int event_raise(lua_State *L, const char *what, int error)
+const char *event_problem(int error)
 {
     if (error == ERROR_LINE_BREAK)
-        return call_raise(L, "%s: a line break or NUL is not allowed in an event's name or id",
-                          what);
+        return "a line break or NUL is not allowed in an event's name or id";
     if (error == ERROR_UTF8)
-        return call_raise(L, "%s: the event's name, id and data must be valid UTF-8", what);
-    return call_raise(L, "%s: %s", what, error_text(error));
+        return "the event's name, id and data must be valid UTF-8";
+    return error_text(error);
+}
+
+int event_raise(lua_State *L, const char *what, int error)
+{
+    return call_raise(L, "%s: %s", what, event_problem(error));
 }

@@ -11,7 +11,9 @@
  * stack. Raises for a mistake. Does not fill in sequence and time. */
 void event_read(lua_State *L, int index, struct frame_source *out);
 
-/* Raises what an ERROR_ code of encoding means for the script. `what` names the call. */
+/* What an ERROR_ code of encoding means. */
+const char *event_problem(int error);
+/* Raises it. `what` names the call. */
 int event_raise(lua_State *L, const char *what, int error);
 
 /* Milliseconds of the wall clock. */

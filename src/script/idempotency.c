@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "store/store.h"
 
 void idempotency_init(struct idempotency *table)
 {
@@ -16,6 +17,7 @@ void idempotency_remove(struct idempotency *table, struct idempotency_entry *ent
     list_remove(&entry->link);
     table->count--;
     free((char *)entry->key.data);
+    free((char *)entry->id.data);
     free(entry);
 }
 
@@ -39,7 +41,7 @@ static void forget_old(struct idempotency *table, int64_t now)
 {
     struct idempotency_entry *entry;
     while ((entry = oldest(table)) != NULL && entry->pending == NULL &&
-           (entry->time + IDEMPOTENCY_WINDOW < now || table->count > IDEMPOTENCY_ENTRIES))
+           (entry->time + STORE_ANSWER_AGE < now || table->count > IDEMPOTENCY_ENTRIES))
         idempotency_remove(table, entry);
 }
 
@@ -49,10 +51,12 @@ struct idempotency_entry *idempotency_find(struct idempotency *table, struct sli
     return map_get(&table->by_key, key);
 }
 
-struct idempotency_entry *idempotency_add(struct idempotency *table, struct slice key, int64_t now)
+struct idempotency_entry *idempotency_add(struct idempotency *table, struct slice key,
+                                          struct slice id, int64_t now)
 {
     struct idempotency_entry *entry = memory_zero(1, sizeof *entry);
     entry->key = slice_of(memory_copy(key.data, key.length), key.length);
+    entry->id = slice_of(memory_copy(id.data, id.length), id.length);
     entry->time = now;
     map_put(&table->by_key, entry->key, entry);
     list_append(&table->entries, &entry->link);

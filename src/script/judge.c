@@ -8,6 +8,7 @@
 #include "proto/event_stream.h"
 #include "script/call.h"
 #include "script/event.h"
+#include "script/publication.h"
 
 /* Events for filters */
 
@@ -219,7 +220,10 @@ struct frame *judge_frame(struct vm *vm, struct group *group, const struct chann
     struct question question = {.group = group, .frame = frame, .channel = channel->name};
     if (!lua_checkstack(L, 16))
         return NULL;
-    return judge(L, &question);
+    vm->pipeline->judging++;
+    struct frame *made = judge(L, &question);
+    vm->pipeline->judging--;
+    return made;
 }
 
 static void judge_all(lua_State *L, struct channel *channel, struct question *question,
@@ -248,6 +252,7 @@ void judge_commit(lua_State *L, struct channel *channel, struct frame *frame, in
     uint32_t words = channel_verdict_words(channel);
     uint64_t *bits = NULL;
     int top = lua_gettop(L);
+    vm_of(L)->pipeline->judging++;
     if (words > 0 && lua_checkstack(L, 16)) {
         bits = memory_zero(words, sizeof *bits);
         if (event != 0) {
@@ -258,5 +263,6 @@ void judge_commit(lua_State *L, struct channel *channel, struct frame *frame, in
     }
     lua_settop(L, top);
     hub_commit(hub, channel, frame, bits, variants);
+    vm_of(L)->pipeline->judging--;
     free(bits);
 }

@@ -10,6 +10,7 @@
 #include "proto/uri.h"
 #include "proto/utf8.h"
 #include "script/call.h"
+#include "script/publication.h"
 #include "script/takeover.h"
 #include "script/vm.h"
 
@@ -196,6 +197,9 @@ static int l_epoch(lua_State *L)
 static int l_counters(lua_State *L)
 {
     const struct hub *hub = vm_of(L)->hub;
+    struct store_counters stored = {0};
+    if (vm_of(L)->pipeline->store != NULL)
+        store_count(vm_of(L)->pipeline->store, &stored);
     const struct {
         const char *name;
         uint64_t value;
@@ -207,6 +211,11 @@ static int l_counters(lua_State *L)
         {"evicted_total", hub->counters.evicted_total},
         {"superseded", hub->counters.superseded},
         {"tombstones_dropped", hub->counters.tombstones},
+        {"lagged", hub->counters.lagged},
+        {"stored", stored.written},
+        {"stored_commits", stored.commits},
+        {"refused_by_store", stored.refused},
+        {"evicted_stored", stored.evicted},
         {"channels", hub->channel_count},
         {"log_bytes", hub->bytes},
         {"script_errors", vm_of(L)->errors},

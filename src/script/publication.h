@@ -9,8 +9,6 @@
  * disk; all that is published after it waits behind it, so that readers see one order and a cursor
  * never passes an event that is still to come. */
 
-struct publication;
-
 /* What outlives a reload of the script: the store, what is on its way there, and idempotency keys.
  */
 struct pipeline {
@@ -20,26 +18,53 @@ struct pipeline {
     bool is_default;          /* the store is for channels that do not say */
     uv_async_t async;         /* the writer's thread has results */
     uint64_t reserved;        /* sequences up to here may be given, as far as the store knows */
-    struct list publications; /* that wait for the store, in order of sequence */
+    struct list publications; /* that are not in the log yet, in order of sequence */
+    unsigned judging;         /* filters that are being asked: no event may pass the one at hand */
     struct idempotency idempotency;
 };
 
-void pipeline_init(struct pipeline *pipeline);
-/* Decides all that waits, and closes the store; its handle closes in the loop. */
-void pipeline_deinit(struct pipeline *pipeline);
+struct publication {
+    struct list link; /* in pipeline.publications */
+    int references;   /* the list's, and of each who waits */
+    struct channel *channel;
+    struct frame *frame;
+    uint32_t subscribers; /* of the channel, when it was published */
+    struct idempotency_entry *entry;
+    struct list waiters;
+    bool waits;   /* for the disk */
+    bool decided; /* the disk has it, or has refused it, or is not asked */
+    bool failed;
+    char message[128];
+};
 
-/* Opens the store of the vm: `path` is SQLite's file. Raises on the Lua state when it cannot. */
-void publication_open_store(lua_State *L, const char *path, bool is_default);
+void publication_unref(struct publication *publication);
 
-/* Connects a channel with the store as its options say, and puts its last events back. */
-void publication_attach(struct vm *vm, struct channel *channel);
+/* Sends the frame, which it takes, on its way; `key` is an idempotency key or empty. `event` is the
+ * index of the script's own event on L, or 0. NULL when the event is in the log already; else a
+ * publication, with a reference for the caller. */
+struct publication *publication_enter(lua_State *L, struct channel *channel, struct frame *frame,
+                                      struct slice key, int event);
 
-/* core.publish(channel, event) -> id, subscribers, durable, duplicate; or nil, message, code. */
-int publication_publish(lua_State *L);
-/* channel:delete(key, event) -> as publish, or nothing when the channel does not have the key. */
-int publication_delete(lua_State *L);
+/* True when the answer can be given: the disk has decided, or is not waited for. */
+static inline bool publication_is_answered(const struct publication *publication)
+{
+    return !publication->waits || publication->decided;
+}
 
-/* core.key_problem(channel, event) -> what is wrong with the event's key, or nil. */
-int publication_key_problem(lua_State *L);
+/* Makes the task wait for the decision: to be called before it yields. The caller's reference is
+ * kept for it while it waits, and released if it is ended meanwhile. */
+void publication_await(struct publication *publication, struct task *task);
+
+/* Appends what is decided at the front, in order, and lets those go on who wait for it. */
+void publication_advance(struct vm *vm);
+/* The store may have results: takes them, and advances. */
+void publication_results(struct vm *vm);
+/* Blocks until everything is decided that waits for the disk. */
+void publication_decide_all(struct vm *vm);
+/* Lets go of what is still not in the log. */
+void publication_drop_all(struct pipeline *pipeline);
+
+/* Has the store note that further sequences may be given, when few are left of those it knows. */
+void publication_reserve(struct vm *vm);
 
 #endif

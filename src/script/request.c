@@ -11,6 +11,7 @@
 #include "script/channel.h"
 #include "script/event.h"
 #include "script/module.h"
+#include "script/resume.h"
 #include "script/task.h"
 
 void pending_unref(struct pending *pending)
@@ -353,7 +354,7 @@ static int l_subscribe(lua_State *L)
         respond(pending, head);
         return 0;
     }
-    backlog_resolve(vm, subscription, &plan.start, &result);
+    resume_resolve(vm, subscription, &plan.start, &result);
     if (!push_opening(L, vm, &plan, &result)) {
         hub_unsubscribe(vm->hub, subscription);
         response_free(head);
@@ -365,7 +366,8 @@ static int l_subscribe(lua_State *L)
     pending->answered = true;
     hub_count_subscribers(vm->hub, subscription, 1);
     if (result.deep)
-        backlog_start(vm, pending->connection, head, subscription, result.cursor);
+        backlog_start(vm, pending->connection, pending->exchange->address, head, subscription,
+                      result.cursor);
     else
         vm->host.subscribe(vm->host.context, pending->connection, head, subscription,
                            result.cursor);

@@ -9,7 +9,7 @@
 #include "script/call.h"
 #include "script/event.h"
 #include "script/observer.h"
-#include "script/publication.h"
+#include "script/durable.h"
 #include "script/stream.h"
 #include "script/task.h"
 #include "script/timer.h"
@@ -19,15 +19,13 @@
 static void apply(struct vm *vm, const struct vm_channel *declared)
 {
     struct channel *channel = declared->channel;
-    bool was_declared = channel->declared;
     channel->declared = true;
     free(channel->reset_name);
     channel->reset_name = declared->reset_name == NULL
                               ? NULL
                               : memory_copy(declared->reset_name, strlen(declared->reset_name));
     hub_configure(vm->hub, channel, &declared->options, event_now());
-    if (was_declared)
-        publication_attach(vm, channel);
+    durable_attach(vm, channel);
 }
 
 static struct vm_channel *find(const struct vm *vm, const struct channel *channel)

@@ -14,7 +14,8 @@
 #include "script/library.h"
 #include "script/module.h"
 #include "script/observer.h"
-#include "script/publication.h"
+#include "script/channel.h"
+#include "script/durable.h"
 #include "script/stream.h"
 #include "script/takeover.h"
 #include "script/task.h"
@@ -268,6 +269,8 @@ bool vm_run(struct vm *vm, const char *name, const char *code, size_t length)
     if (!ok) {
         log_line(LOG_ERROR, "%s", lua_tostring(L, -1));
         lua_pop(L, 1);
+    } else if (vm->previous == NULL) {
+        channel_restore_all(vm);
     }
     return ok;
 }

@@ -2,58 +2,71 @@
 #define SSE_STORE_DATABASE_H
 
 #include <sqlite3.h>
+#include <stddef.h>
+#include <stdint.h>
 
-#include "store/store.h"
+#include "base/slice.h"
 
-/* The SQLite side of a store: its schema and statements. A database is one connection, for one
- * thread at a time. */
+/* One connection to the database, for one thread at a time: its schema and its statements. */
+
+enum database_role { DATABASE_WRITER, DATABASE_READER };
 
 enum statement {
     STATEMENT_BEGIN,
     STATEMENT_COMMIT,
     STATEMENT_ROLLBACK,
-    STATEMENT_APPEND,
-    STATEMENT_SUPERSEDE,
-    STATEMENT_CHANNEL,
-    STATEMENT_SET,
-    STATEMENT_TRIM_COUNT,
-    STATEMENT_TRIM_AGE,
-    STATEMENT_TRIM_TO,
-    STATEMENT_BYTES,
-    STATEMENT_EVICTED,
-    STATEMENT_FIND_IDEMPOTENCY,
+    STATEMENT_SET,          /* name, text, number: a fact of the table meta */
+    STATEMENT_ADD_CHANNEL,  /* channel, name */
+    STATEMENT_LOAD_CHANNEL, /* channel -> evicted, count, bytes, tombstones */
+    STATEMENT_SAVE_CHANNEL, /* channel, evicted, count, bytes, tombstones */
+    STATEMENT_APPEND,       /* the event's columns */
+    STATEMENT_REMEMBER,     /* key, time, id, subscribers: an answer */
+    STATEMENT_FORGET,       /* time: answers before it */
+    /* These give the bytes and flags of each event that they take. */
+    STATEMENT_DROP_KEY,        /* channel, sequence, key: those before the sequence */
+    STATEMENT_DROP_OLD,        /* channel, sequence: those up to it */
+    STATEMENT_DROP_TOMBSTONES, /* channel, sequence: those up to it */
+    /* Sequences. */
+    STATEMENT_NTH,           /* channel, n: of the n-th oldest event, from 0 */
+    STATEMENT_NTH_TOMBSTONE, /* channel, n */
+    STATEMENT_SIZES,         /* channel -> sequence, bytes of each event, oldest first */
+    STATEMENT_OLDEST,        /* channel -> sequence, time of the oldest event */
+    STATEMENT_WRITER_EXPIRED,
+    /* The reader's. */
+    STATEMENT_EXPIRED,     /* channel, time: the newest event before that time */
+    STATEMENT_SINCE,       /* channel, time: the oldest event since that time */
+    STATEMENT_FIRST,       /* channel, sequence: the oldest event after it */
+    STATEMENT_FIND_KEY,    /* channel, key: its event, when that is no tombstone */
+    STATEMENT_FIND_ID,     /* id -> channel, sequence of each event, newest first */
+    STATEMENT_FIND_ANSWER, /* key, time -> id, subscribers */
     STATEMENT_COUNT,
 };
 
 struct database {
     sqlite3 *sqlite;
-    sqlite3_stmt *statements[STATEMENT_COUNT];
+    sqlite3_stmt *statements[STATEMENT_COUNT]; /* those of the role */
 };
 
-/* Opens the file; `writer` makes it and its schema when it is new. 0, or a code and a message. */
-int database_open(struct database *database, const char *path, bool writer, char *message,
-                  size_t size);
+/* Opens the file; a writer makes it and its schema when it is new. 0, or a negative number and a
+ * sentence in `message`. */
+int database_open(struct database *database, const char *path, enum database_role role,
+                  char *message, size_t size);
 void database_close(struct database *database);
 
-/* Runs a prepared statement that gives no rows, with integer arguments. 0 or an SQLite code. */
-int database_run(struct database *database, enum statement statement, int count, ...);
-/* The first column of the first row of a prepared statement with integer arguments; 0 for none. */
-int64_t database_number(struct database *database, enum statement statement, int count, ...);
+/* Binds the arguments that `types` names: 'i' an int64_t, 's' a struct slice, 'n' a struct slice
+ * that is NULL when empty. Text is borrowed until the statement is reset. */
+sqlite3_stmt *database_bind(struct database *database, enum statement statement, const char *types,
+                            ...);
+/* Runs a bound statement to its end, and resets it. 0 or an SQLite code. */
+int database_finish(sqlite3_stmt *statement);
+/* The same for one without arguments. */
+int database_run(struct database *database, enum statement statement);
+/* The first column of the first row of a bound statement, 0 for none; resets it. */
+int64_t database_number(sqlite3_stmt *statement);
 
-int database_append(struct database *database, uint32_t channel, const struct frame *frame,
-                    struct slice idempotency, bool keyed);
-int database_add_channel(struct database *database, uint32_t channel, struct slice name);
-int database_set(struct database *database, const char *name, const char *text, int64_t number);
 /* A fact of the table meta. Text is copied into `out` (may be NULL) of `size` bytes. */
 int64_t database_get(struct database *database, const char *name, char *out, size_t size);
 
-/* Events of the channels beyond a sequence, in order or backwards. */
-int database_read(struct database *database, const uint32_t *channels, unsigned count,
-                  uint64_t bound, bool backwards, int limit, store_event_fn each, void *context);
-/* A number that `expression` (SQL over events) gives for the channels' events that satisfy
- * `condition`, in which ?1 is `number` or `text`. */
-int64_t database_query(struct database *database, const uint32_t *channels, unsigned count,
-                       const char *expression, const char *condition, int64_t number,
-                       struct slice text);
+struct slice database_column(sqlite3_stmt *statement, int index);
 
 #endif
