@@ -64,7 +64,7 @@ struct channel {
     struct list by_size;
     uint64_t published;
     uint64_t lagged; /* readers that fell off the log */
-    int *observers; /* the script's functions that see its events, as of this generation */
+    int *observers;  /* the script's functions that see its events, as of this generation */
     uint32_t observer_count;
     uint32_t observer_generation;
 };

@@ -8,9 +8,9 @@
 #include "base/memory.h"
 #include "script/call.h"
 #include "script/channel.h"
+#include "script/durable.h"
 #include "script/event.h"
 #include "script/module.h"
-#include "script/durable.h"
 #include "script/publish.h"
 #include "script/takeover.h"
 
@@ -288,12 +288,9 @@ void channel_open_module(lua_State *L)
 {
     lua_newtable(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &keys_table);
-    static const luaL_Reg functions[] = {{"channel", l_channel},
-                                         {"channels", l_channels},
-                                         {"store", l_store},
-                                         {"is_keyed", l_is_keyed},
-                                         {"is_pattern", l_is_pattern},
-                                         {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"channel", l_channel},       {"channels", l_channels},
+                                         {"store", l_store},           {"is_keyed", l_is_keyed},
+                                         {"is_pattern", l_is_pattern}, {NULL, NULL}};
     static const luaL_Reg methods[] = {{"publish", publish_event},
                                        {"delete", publish_delete},
                                        {"close", l_channel_close},
