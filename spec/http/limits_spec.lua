@@ -132,6 +132,24 @@ describe("time", function()
     connection:close()
   end)
 
+  it("for a head is spent by slow clients, and nobody waits for them", function()
+    local router = start("--head-timeout", "500ms", "--idle-timeout", "1h")
+    local slow = {}
+    for index = 1, 200 do
+      slow[index] = http.connect(router.port)
+      slow[index]:send "GET /ok HTTP/1.1\r\nX: "
+    end
+    local connection = http.connect(router.port)
+    for _ = 1, 20 do
+      connection:request("GET", "/ok")
+      assert.equal(200, connection:receive_response().status)
+    end
+    for _, each in ipairs(slow) do
+      assert.equal(408, each:receive_response().status)
+      each:close()
+    end
+  end)
+
   it("for a head begins with the request, not with the connection", function()
     local router = start("--head-timeout", "400ms", "--idle-timeout", "1h")
     local connection = http.connect(router.port)

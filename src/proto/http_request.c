@@ -156,9 +156,8 @@ static int check_head(const struct http_parser *parser)
     return 0;
 }
 
-/* llhttp's callbacks. A non-zero result makes llhttp_execute return; `error` says why. Those that
- * fail are such that llhttp names their byte, so that an earlier fault of the framing goes first.
- */
+/* llhttp's callbacks. A non-zero result makes llhttp_execute return; `error` says why. Only those
+ * fail for which llhttp names the byte, so that an earlier fault of the framing goes first. */
 
 static struct http_parser *parser_of(llhttp_t *llhttp)
 {
