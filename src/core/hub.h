@@ -41,12 +41,15 @@ typedef struct frame *(*hub_judge_fn)(void *context, struct group *group,
                                       const struct channel *channel, struct frame *frame);
 /* The group's last subscription is gone: `reference` may be released. */
 typedef void (*hub_forget_fn)(void *context, const struct group *group);
+/* The channel has its first subscriber, or has lost its last one. Must not change the hub. */
+typedef void (*hub_audience_fn)(void *context, const struct channel *channel);
 
 struct hub_listener {
     void *context;
     hub_change_fn change; /* the change is borrowed for the call */
     hub_judge_fn judge;
     hub_forget_fn forget;
+    hub_audience_fn audience; /* may be NULL */
 };
 
 enum {

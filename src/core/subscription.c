@@ -100,6 +100,15 @@ static int32_t attach(struct hub *hub, struct channel *channel, struct group *gr
     return (int32_t)slot;
 }
 
+/* Keeps a channel's count of subscribers. */
+static void count(struct hub *hub, struct channel *channel, uint32_t change)
+{
+    bool had = channel->subscribers > 0;
+    channel->subscribers += change;
+    if (had != (channel->subscribers > 0) && hub->listener.audience != NULL)
+        hub->listener.audience(hub->listener.context, channel);
+}
+
 static void add_channel(struct hub *hub, struct subscription *subscription, struct channel *channel,
                         bool by_pattern)
 {
@@ -117,17 +126,17 @@ static void add_channel(struct hub *hub, struct subscription *subscription, stru
         channel->patterns++;
     else
         channel->subscriptions++;
-    channel->subscribers += subscription->subscribers;
     subscription->channels[subscription->channel_count++] =
         (struct subscription_channel){channel, slot, by_pattern};
     hub_tell(hub, &(struct change){.kind = CHANGE_SUBSCRIPTION_ADD,
                                    .channel = channel->id,
                                    .number = subscription->definition->id,
                                    .sequence = (uint64_t)(slot + 1)});
+    count(hub, channel, subscription->subscribers);
 }
 
 /* The channel is not told to the listener, and not released. */
-static void drop_channel(struct subscription *subscription, uint32_t index)
+static void drop_channel(struct hub *hub, struct subscription *subscription, uint32_t index)
 {
     struct subscription_channel *link = &subscription->channels[index];
     if (link->slot >= 0)
@@ -136,7 +145,7 @@ static void drop_channel(struct subscription *subscription, uint32_t index)
         link->channel->patterns--;
     else
         link->channel->subscriptions--;
-    link->channel->subscribers -= subscription->subscribers;
+    count(hub, link->channel, -subscription->subscribers);
     *link = subscription->channels[--subscription->channel_count];
 }
 
@@ -172,7 +181,7 @@ static void shorten(void *context, void *value)
         hub_tell(step->hub, &(struct change){.kind = CHANGE_SUBSCRIPTION_REMOVE,
                                              .channel = step->channel->id,
                                              .number = subscription->definition->id});
-        drop_channel(subscription, i);
+        drop_channel(step->hub, subscription, i);
         return;
     }
 }
@@ -270,7 +279,7 @@ void hub_unsubscribe(struct hub *hub, struct subscription *subscription)
         pattern_tree_remove(&hub->patterns, subscription->patterns[i], subscription);
     while (subscription->channel_count > 0) {
         struct channel *channel = subscription->channels[subscription->channel_count - 1].channel;
-        drop_channel(subscription, subscription->channel_count - 1);
+        drop_channel(hub, subscription, subscription->channel_count - 1);
         hub_release(hub, channel);
     }
     group_unref(hub, subscription->group);
@@ -290,10 +299,9 @@ struct subscription *hub_subscription(const struct hub *hub, uint32_t id)
 
 void hub_count_subscribers(struct hub *hub, struct subscription *subscription, int change)
 {
-    (void)hub;
     subscription->subscribers += (uint32_t)change;
     for (uint32_t i = 0; i < subscription->channel_count; i++)
-        subscription->channels[i].channel->subscribers += (uint32_t)change;
+        count(hub, subscription->channels[i].channel, (uint32_t)change);
 }
 
 /* Judging what was published before a group came */
