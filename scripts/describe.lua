@@ -2,6 +2,7 @@
 
 local core = require "sse.core"
 local routes = require "sse.routes"
+local source = require "sse.source"
 local timers = require "sse.timers"
 
 local M = {}
@@ -38,12 +39,23 @@ local function timer_rows()
   return rows
 end
 
+local function source_rows()
+  local rows = {}
+  for _, entry in ipairs(source.list()) do
+    rows[#rows + 1] = ("%-12s %-27s %s"):format(entry.what, entry.title, entry.place or "")
+  end
+  return rows
+end
+
 ---@return string
 function M.text()
   local lines = {}
   add(lines, "routes", route_rows())
   add(lines, "channels", channel_rows())
   add(lines, "timers", timer_rows())
+  if #source.list() > 0 then
+    add(lines, "sources", source_rows())
+  end
   return table.concat(lines, "\n") .. "\n"
 end
 

@@ -1,9 +1,14 @@
+#include <string.h>
+
 #include "app/router.h"
+#include "script/leash.h"
 
 int main(int argc, char **argv)
 {
     struct config config;
     int status;
+    if (argc > 1 && strcmp(argv[1], LEASH_OPTION) == 0)
+        leash_main(argc, argv);
     if (!config_parse(&config, argc, argv, &status))
         return status;
     return router_main(&config);

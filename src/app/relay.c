@@ -30,9 +30,16 @@ static void forget(void *context, const struct group *group)
     vm_forget(((struct router *)context)->vm, group);
 }
 
+static void audience(void *context, const struct channel *channel)
+{
+    struct router *router = context;
+    if (router->telling)
+        vm_audience_changed(router->vm, channel);
+}
+
 struct hub_listener relay_listener(struct router *router)
 {
-    return (struct hub_listener){router, on_change, judge, forget};
+    return (struct hub_listener){router, on_change, judge, forget, audience};
 }
 
 static void host_respond(void *context, connection_id connection, struct response *response)

@@ -299,6 +299,12 @@ static int l_open(lua_State *L)
     file_open_module(L);
     observer_open_module(L);
     fetch_open_module(L);
+    bell_open_module(L);
+    audience_open_module(L);
+    source_open_module(L);
+    child_open_module(L);
+    watch_open_module(L);
+    disk_open_module(L);
     return 1;
 }
 

@@ -7,12 +7,14 @@
 #include "base/memory.h"
 #include "script/backlog.h"
 #include "script/call.h"
+#include "script/child.h"
 #include "script/event.h"
 #include "script/observer.h"
 #include "script/durable.h"
 #include "script/stream.h"
 #include "script/task.h"
 #include "script/timer.h"
+#include "script/watch.h"
 
 /* Channels */
 
@@ -178,6 +180,8 @@ void vm_take_over(struct vm *vm)
     observer_stop_all(old);
     stream_leave_all(old);
     task_end_background(old);
+    child_hand_over(old, vm);
+    watch_stop_all(old);
     vm->previous = NULL;
 }
 

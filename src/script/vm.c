@@ -7,10 +7,12 @@
 
 #include "base/log_line.h"
 #include "base/memory.h"
+#include "script/audience.h"
 #include "script/backlog.h"
 #include "script/base_library.h"
 #include "script/call.h"
 #include "script/fetch.h"
+#include "script/child.h"
 #include "script/library.h"
 #include "script/module.h"
 #include "script/observer.h"
@@ -20,6 +22,7 @@
 #include "script/takeover.h"
 #include "script/task.h"
 #include "script/timer.h"
+#include "script/watch.h"
 
 struct vm *vm_of(lua_State *L)
 {
@@ -142,6 +145,9 @@ int vm_open(struct vm *vm, uv_loop_t *loop, struct hub *hub, struct pipeline *pi
     list_init(&vm->tasks);
     list_init(&vm->idle_tasks);
     list_init(&vm->timers);
+    list_init(&vm->children);
+    list_init(&vm->watches);
+    list_init(&vm->audiences);
     list_init(&vm->observers);
     list_init(&vm->fetches);
     pattern_tree_init(&vm->observer_tree);
@@ -180,6 +186,9 @@ void vm_close(struct vm *vm)
     task_end_all(vm);
     timer_stop_all(vm);
     fetch_stop_all(vm);
+    child_stop_all(vm);
+    watch_stop_all(vm);
+    audience_stop_all(vm);
     stream_forget_all(vm);
     observer_stop_all(vm);
     backlog_forget_all(vm);

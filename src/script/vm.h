@@ -90,6 +90,9 @@ struct vm {
     struct list idle_tasks;
     unsigned idle_task_count;
     struct list timers;
+    struct list children;
+    struct list watches;
+    struct list audiences;
     struct list observers;
     struct list fetches;   /* outgoing requests */
     struct client *client; /* that they go through, NULL before the first */
@@ -149,6 +152,8 @@ void vm_stream_taken(struct vm *vm, connection_id connection);
 void vm_emit(struct vm *vm, const char *name);
 /* A subscriber's stream has ended: tells those of sse.on "unsubscribe". */
 void vm_subscriber_closed(struct vm *vm, connection_id connection);
+/* A channel has its first subscriber, or has lost its last one. */
+void vm_audience_changed(struct vm *vm, const struct channel *channel);
 /* Prints the script's routes, channels and timers. */
 void vm_describe(struct vm *vm);
 
