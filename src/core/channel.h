@@ -46,6 +46,7 @@ struct channel_group {
 struct channel {
     struct slice name; /* owned */
     uint32_t id;
+    uint64_t handle; /* what the script's handles of it bear; another one once it was closed */
     uint32_t subscribers;
     uint32_t subscriptions;  /* that name it */
     uint32_t patterns;       /* of subscriptions that have it by a pattern */

@@ -74,6 +74,12 @@ struct channel *hub_find(const struct hub *hub, struct slice name)
     return map_get(&hub->channels_by_name, name);
 }
 
+struct channel *hub_channel(const struct hub *hub, uint32_t id, uint64_t handle)
+{
+    struct channel *channel = id < hub->channel_capacity ? hub->channels[id] : NULL;
+    return channel != NULL && channel->handle == handle ? channel : NULL;
+}
+
 /* Retention */
 
 static int size_class(size_t bytes)
@@ -206,6 +212,7 @@ int hub_open(struct hub *hub, struct slice name, const struct channel_options *o
     struct channel *channel = channel_new(name, hub->free_id++, options);
     uint64_t departed = departed_take(&hub->departed, name);
     channel->log.evicted = departed > hub->floor ? departed : hub->floor;
+    channel->handle = ++hub->handles;
     hub->channels[channel->id] = channel;
     hub->channel_count++;
     map_put(&hub->channels_by_name, channel->name, channel);
@@ -270,6 +277,7 @@ void hub_close(struct hub *hub, struct channel *channel)
 {
     hub_tell(hub, &(struct change){.kind = CHANGE_END_STREAMS, .channel = channel->id});
     channel->declared = false;
+    channel->handle = ++hub->handles;
     if (channel->options.max_age == 0 || channel->options.max_age > HUB_CLOSED_AGE)
         channel->options.max_age = HUB_CLOSED_AGE;
     account(hub, channel, channel->log.bytes);

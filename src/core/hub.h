@@ -74,6 +74,7 @@ struct hub {
     uint32_t channel_capacity;
     uint32_t channel_count;
     uint32_t free_id; /* no id below is free */
+    uint64_t handles; /* given so far */
     struct map subscriptions_by_key;
     struct subscription **subscriptions; /* by id; NULL where free */
     uint32_t subscription_capacity;
@@ -95,6 +96,8 @@ void hub_deinit(struct hub *hub);
 void hub_make_epoch(char *out);
 
 struct channel *hub_find(const struct hub *hub, struct slice name);
+/* The channel that had the id and the handle, or NULL when it was closed or has gone since. */
+struct channel *hub_channel(const struct hub *hub, uint32_t id, uint64_t handle);
 /* The channel of that name, made when there is none. 0 or ERROR_CHANNEL_LIMIT. */
 int hub_open(struct hub *hub, struct slice name, const struct channel_options *options,
              struct channel **out);

@@ -17,9 +17,10 @@
 /* The registry's table { channel's name = rule of its key: a field's name or a function }. */
 static const char keys_table;
 
-/* The userdata. */
+/* The userdata. It holds no pointer: a channel may be closed by another handle of it. */
 struct channel_box {
-    struct channel *channel; /* NULL once it is closed */
+    uint32_t id;
+    uint64_t handle; /* 0 once it is closed */
 };
 
 static struct slice check_name(lua_State *L, int index)
@@ -117,13 +118,15 @@ static int l_channel(lua_State *L)
     luaL_checktype(L, 2, LUA_TTABLE);
     struct channel_options options = read_options(L, 2);
     struct channel_box *box = lua_newuserdatauv(L, sizeof *box, 1);
-    box->channel = NULL;
+    *box = (struct channel_box){0};
     luaL_setmetatable(L, "sse.channel");
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, -2, 1);
-    box->channel = open_channel(L, name, &options);
+    struct channel *channel = open_channel(L, name, &options);
     set_key_rule(L, 1, 2);
-    takeover_declare(vm, box->channel, &options, read_reset_name(L, 2));
+    takeover_declare(vm, channel, &options, read_reset_name(L, 2));
+    box->id = channel->id;
+    box->handle = channel->handle;
     return 1;
 }
 
@@ -131,8 +134,8 @@ static int l_channel(lua_State *L)
 static struct channel *channel_of(lua_State *L, int index)
 {
     struct channel_box *box = luaL_checkudata(L, index, "sse.channel");
-    if (!vm_of(L)->retired || box->channel == NULL)
-        return box->channel;
+    if (!vm_of(L)->retired || box->handle == 0)
+        return hub_channel(vm_of(L)->hub, box->id, box->handle);
     lua_getiuservalue(L, index, 1);
     struct channel *channel = hub_find(vm_of(L)->hub, check_name(L, -1));
     lua_pop(L, 1);
@@ -190,7 +193,7 @@ static int l_channel_close(lua_State *L)
 {
     struct channel_box *box = luaL_checkudata(L, 1, "sse.channel");
     struct channel *channel = channel_of(L, 1);
-    box->channel = NULL;
+    box->handle = 0;
     if (channel == NULL)
         return 0;
     takeover_undeclare(vm_of(L), channel);
