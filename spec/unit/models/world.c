@@ -62,7 +62,8 @@ static void on_ending(void *context, struct audience *audience)
 void world_init(struct world *world)
 {
     static const struct hub_limits limits = {1 << 20, 4096, 1000};
-    struct hub_listener listener = {world, on_change, on_judge, on_forget};
+    struct hub_listener listener = {
+        .context = world, .change = on_change, .judge = on_judge, .forget = on_forget};
     *world = (struct world){.now = 1000000};
     replica_init(&world->replica);
     world->replica.context = world;
