@@ -6,13 +6,14 @@
 #include "models/expect.h"
 #include "models/world.h"
 
-enum { NAMES = 6, EVENTS = 400, SUBSCRIPTIONS = 8, READERS = 8, FRAMES = 3 };
+enum { NAMES = 6, BARE = 5, EVENTS = 400, SUBSCRIPTIONS = 8, READERS = 8, FRAMES = 3 };
 
 static const char *const names[NAMES] = {"a", "a.b", "a.c", "keyed.a", "keyed.b", "bare"};
 
 /* One that was published. */
 struct published {
     uint64_t sequence;
+    uint32_t name;
     const struct channel *channel; /* NULL once the channel is gone */
     int number;
     bool superseded;
@@ -69,6 +70,8 @@ static void note_evictions(struct delivery *delivery)
         bool there = false;
         for (uint32_t index = 0; event->channel != NULL && index < NAMES; index++)
             there |= channels[index] == event->channel;
+        if (!there && event->channel != NULL && !event->superseded && event->evicted == 0)
+            event->evicted = delivery->step;
         if (!there)
             event->channel = NULL;
         else if (!event->superseded && event->evicted == 0 && !is_retained(event))
@@ -211,6 +214,33 @@ static void read_on(struct delivery *delivery, struct reader *reader, uint32_t t
     }
 }
 
+/* A reader that resumes is told of a loss when, and only when, something behind its place was lost
+ * in a channel that is there, be it another life of the channel. */
+static void expect_truth(struct delivery *delivery, const struct subscription *subscription,
+                         uint64_t sequence, const struct start_result *result)
+{
+    bool lost = false;
+    for (size_t i = sequence; i < delivery->count; i++) {
+        const struct published *event = &delivery->events[i];
+        const struct channel *channel = find(delivery, event->name);
+        lost |= event->evicted != 0 && event->name != BARE && channel != NULL &&
+                has_channel(subscription, channel);
+    }
+    if (sequence > delivery->world.hub.appended)
+        EXPECT(result->reset == RESET_UNKNOWN);
+    else
+        EXPECT(result->reset == (lost ? RESET_EVICTED : RESET_NONE));
+}
+
+static bool any_keeps(const struct subscription *subscription)
+{
+    for (uint32_t i = 0; i < subscription->channel_count; i++) {
+        if (keeps(subscription->channels[i].channel))
+            return true;
+    }
+    return false;
+}
+
 static void join(struct delivery *delivery, struct program *program)
 {
     uint32_t which = program_below(program, SUBSCRIPTIONS);
@@ -227,6 +257,8 @@ static void join(struct delivery *delivery, struct program *program)
                        : (int64_t)program_below(program, (uint32_t)appended % 60000 + 2);
     subscription_resolve(&delivery->world.hub, subscription, &start, &result);
     EXPECT(result.cursor <= appended);
+    if (start.kind == START_SEQUENCE && any_keeps(subscription))
+        expect_truth(delivery, subscription, (uint64_t)start.number, &result);
     subscription->references++;
     hub_count_subscribers(&delivery->world.hub, subscription, 1);
     struct audience *audience = world_audience(&delivery->world, subscription);
@@ -250,7 +282,7 @@ static void turn(struct delivery *delivery, struct program *program)
 static void open(struct delivery *delivery, struct program *program)
 {
     uint32_t index = program_below(program, NAMES);
-    struct channel_options options = {.history = index == 5 ? 0 : 1 + program_below(program, 12),
+    struct channel_options options = {.history = index == BARE ? 0 : 1 + program_below(program, 12),
                                       .keyed = names[index][0] == 'k',
                                       .max_age = program_byte(program) % 4 == 0 ? 500 : 0,
                                       .max_bytes = program_byte(program) % 4 == 0 ? 1200 : 0};
@@ -277,7 +309,7 @@ static void publish(struct delivery *delivery, struct program *program)
     }
     /* Before it is published: what it evicts may be itself. */
     struct published *event = &delivery->events[delivery->count++];
-    *event = (struct published){delivery->world.hub.sequence + 1, channel, number, false, 0};
+    *event = (struct published){delivery->world.hub.sequence + 1, index, channel, number, false, 0};
     char data[32];
     snprintf(data, sizeof data, "%d", number);
     if (channel->options.keyed)
@@ -298,7 +330,7 @@ static void delete_key(struct delivery *delivery, struct program *program)
     if (old != NULL)
         published_as(delivery, old->sequence)->superseded = true;
     struct published *event = &delivery->events[delivery->count++];
-    *event = (struct published){delivery->world.hub.sequence + 1, channel, 0, false, 0};
+    *event = (struct published){delivery->world.hub.sequence + 1, index, channel, 0, false, 0};
     world_publish_key(&delivery->world, channel, key, NULL);
 }
 
