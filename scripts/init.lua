@@ -24,6 +24,7 @@ local system = require "sse.system"
 local timers = require "sse.timers"
 local units = require "sse.units"
 
+local upstream = require "sse.upstream"
 local sse = {
   array = json.array,
   after = timers.after,
@@ -59,6 +60,7 @@ local sse = {
   subscribe = subscription.new,
   system = system.read,
   use = routes.use,
+  upstream = upstream.upstream,
 }
 
 for _, method in ipairs { "GET", "POST", "PUT", "PATCH", "DELETE", "ANY" } do

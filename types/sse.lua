@@ -286,6 +286,22 @@ function Response:json() end
 ---@return string? code
 function sse.fetch(url, options) end
 
+---@class sse.Upstream
+---@field state "connecting"|"open"|"closed"
+---@field last_event_id? string
+---@field reason? string why it is closed
+---@field url string without its query
+local Upstream = {}
+--- Leaves the stream for good.
+function Upstream:stop() end
+
+--- Listens to another server's event stream and comes back after every end; a channel gets its events with their ids.
+---@param url string
+---@param options? { headers: table<string, string>, last_event_id: string, retry: sse.Duration, idle: sse.Duration, ca: string, insecure: boolean }
+---@param target sse.Channel|string|fun(event: { event?: string, data: string, id?: string })
+---@return sse.Upstream
+function sse.upstream(url, options, target) end
+
 -- Values -------------------------------------------------------------------------------------------------------------
 
 --- Marks a table as a list, so that it is [] in JSON when it is empty.

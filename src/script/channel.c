@@ -248,6 +248,29 @@ static int l_store(lua_State *L)
     return 0;
 }
 
+/* core.last_id(channel, meta) -> the newest id of a script's own in the channel's log, of events
+ * that were published with this meta (JSON), or nil; whether events are on their way into the log
+ */
+static int l_last_id(lua_State *L)
+{
+    struct vm *vm = vm_of(L);
+    const struct channel *channel = channel_at(L, 1);
+    struct slice meta;
+    meta.data = luaL_checklstring(L, 2, &meta.length);
+    lua_pushnil(L);
+    for (uint32_t i = channel->log.count; i > 0; i--) {
+        const struct frame *frame = log_at(&channel->log, i - 1)->frame;
+        if (frame == NULL || !(frame->flags & FRAME_OWN_ID) ||
+            !slice_equal(frame_part(frame, frame->meta), meta))
+            continue;
+        struct slice id = frame_part(frame, frame->id);
+        lua_pushlstring(L, id.data, id.length);
+        break;
+    }
+    lua_pushboolean(L, publication_waits(vm, channel));
+    return 2;
+}
+
 /* core.is_keyed(name) -> whether there is such a channel and it is keyed */
 static int l_is_keyed(lua_State *L)
 {
@@ -291,9 +314,13 @@ void channel_open_module(lua_State *L)
 {
     lua_newtable(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &keys_table);
-    static const luaL_Reg functions[] = {{"channel", l_channel},       {"channels", l_channels},
-                                         {"store", l_store},           {"is_keyed", l_is_keyed},
-                                         {"is_pattern", l_is_pattern}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"channel", l_channel},
+                                         {"channels", l_channels},
+                                         {"store", l_store},
+                                         {"last_id", l_last_id},
+                                         {"is_keyed", l_is_keyed},
+                                         {"is_pattern", l_is_pattern},
+                                         {NULL, NULL}};
     static const luaL_Reg methods[] = {{"publish", publish_event},
                                        {"delete", publish_delete},
                                        {"close", l_channel_close},

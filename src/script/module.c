@@ -39,6 +39,14 @@ static int l_log(lua_State *L)
     return 0;
 }
 
+/* core.report(what, message): an error of the script that the library has caught */
+static int l_report(lua_State *L)
+{
+    const char *what = luaL_checkstring(L, 1);
+    vm_report(vm_of(L), what, luaL_checkstring(L, 2));
+    return 0;
+}
+
 /* core.now() -> seconds since 1970 */
 static int l_now(lua_State *L)
 {
@@ -279,6 +287,7 @@ static int l_open(lua_State *L)
         {"decode_uri", l_decode_uri},
         {"parse_query", l_parse_query},
         {"is_utf8", l_is_utf8},
+        {"report", l_report},
         {"random_id", l_random_id},
         {"reload", l_reload},
         {"hash", l_hash},

@@ -28,6 +28,16 @@ void publication_unref(struct publication *publication)
     free(publication);
 }
 
+bool publication_waits(const struct vm *vm, const struct channel *channel)
+{
+    const struct list *all = &vm->pipeline->publications;
+    for (const struct list *node = all->next; node != all; node = node->next) {
+        if (CONTAINER_OF(node, struct publication, link)->channel == channel)
+            return true;
+    }
+    return false;
+}
+
 /* Waiting */
 
 static void remove_waiter(struct waiter *waiter)

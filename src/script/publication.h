@@ -64,6 +64,9 @@ void publication_decide_all(struct vm *vm);
 /* Lets go of what is still not in the log. */
 void publication_drop_all(struct pipeline *pipeline);
 
+/* Whether events of the channel are on their way into the log. */
+bool publication_waits(const struct vm *vm, const struct channel *channel);
+
 /* Has the store note that further sequences may be given, when few are left of those it knows. */
 void publication_reserve(struct vm *vm);
 

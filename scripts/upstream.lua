@@ -1,0 +1,350 @@
+-- sse.upstream: listens to another server's event stream, as an EventSource would (HTML standard, 9.2).
+
+local core = require "sse.core"
+local event_reader = require "sse.event_reader"
+local failures = require "sse.failures"
+local fetch = require "sse.fetch"
+local json = require "sse.json"
+local options = require "sse.options"
+local state = require "sse.state"
+
+local M = {}
+
+local HEAD_TIMEOUT = 30 -- seconds that a server may take to answer
+
+local function start_id(value)
+  if type(value) == "string" and not value:find "[\r\n\0]" then
+    return value
+  end
+  return nil, "must be an id of one line"
+end
+
+local RULES = {
+  headers = { type = fetch.headers, default = {} },
+  last_event_id = { type = start_id },
+  retry = { type = "duration", default = "3s" },
+  idle = { type = "duration" },
+  ca = { type = fetch.ca },
+  insecure = { type = "boolean" },
+}
+
+---@class sse.Upstream
+---@field state "connecting"|"open"|"closed"
+---@field last_event_id string
+---@field reason string? why it is closed
+local Upstream = {}
+
+local private = setmetatable({}, { __mode = "k" }) -- by handle
+
+local VISIBLE = { state = true, last_event_id = true, reason = true, url = true }
+
+local handle_meta = { __name = "sse.upstream" }
+
+function handle_meta.__index(handle, name)
+  return Upstream[name] or VISIBLE[name] and private[handle][name] or nil
+end
+
+local function end_for_good(self, reason)
+  self.state, self.reason = "closed", reason
+end
+
+--- Leaves the stream for good.
+function Upstream.stop(handle)
+  local self = private[handle]
+  if self.state == "closed" then
+    return
+  end
+  end_for_good(self, "stopped")
+  self.timer:stop()
+  if self.transfer then
+    self.transfer:close()
+  end
+end
+
+-- What is done with events
+
+local function event_for_channel(self, event)
+  return {
+    event = event.event,
+    data = event.data,
+    id = event.bears_id and event.id ~= "" and event.id or nil,
+    meta = { upstream = self.name },
+  }
+end
+
+--- Publishes; true when the event is in the log or never can be.
+local function publish(self, event)
+  local ok, id, message = pcall(core.publish, self.channel, event_for_channel(self, event))
+  if not ok then
+    core.report(self.what, id)
+    return true
+  end
+  return id ~= nil, message
+end
+
+--- Publishes all, and waits for the disk once: the publications of a batch are decided in their order, so the last
+--- one's task goes on when all are. What a failing store has left out is asked for again, from the last event before.
+local function publish_all(self, events)
+  local done, messages = {}, {}
+  for index, event in ipairs(events) do
+    local function run()
+      done[index], messages[index] = publish(self, event)
+    end
+    if event.bears_id and self.ahead[event.id] then
+      done[index], self.ahead[event.id] = true, nil
+    elseif index < #events then
+      core.spawn(run)
+    else
+      run()
+    end
+  end
+  for index, event in ipairs(events) do
+    if not done[index] then
+      for later = index + 1, #events do
+        self.ahead[events[later].id] = done[later] and events[later].bears_id or nil
+      end
+      return nil, messages[index]
+    end
+    self.last_event_id = event.id
+  end
+  return true
+end
+
+--- Calls the script's function for each event. One that fails and fails is given time.
+local function call_all(self, events)
+  for _, event in ipairs(events) do
+    if self.state == "closed" then
+      return true
+    end
+    local given = { event = event.event, data = event.data, id = event.id ~= "" and event.id or nil }
+    if self.calls:call(self.fn, given) then
+      self.calls:clear()
+    else
+      local wait = self.calls:add(0.001)
+      if self.calls.count >= 10 then
+        core.sleep(wait)
+      end
+    end
+    self.last_event_id = event.id
+  end
+  return true
+end
+
+local function take(self, reader, bytes)
+  local events = reader:feed(bytes)
+  for _, event in ipairs(events) do
+    if event.event == "reset" then
+      core.log("warn", ("%s: the server could not continue after %q: %s"):format(self.what, self.last_event_id,
+        event.data:sub(1, 200)))
+    end
+  end
+  if reader.skipped > 0 then
+    core.report(self.what, ("left out an event of more than %d bytes"):format(reader.limit))
+    reader.skipped = 0
+  end
+  self.retry = reader.retry or self.retry
+  local ok, message = true, nil
+  if #events > 0 then
+    ok, message = (self.channel and publish_all or call_all)(self, events)
+  end
+  if ok then
+    self.last_event_id = reader.last_event_id
+  end
+  self.kept.id = self.last_event_id
+  return ok, message
+end
+
+-- Connections
+
+--- The newest id of this upstream that the channel's log has, once all that is on its way is there.
+local function id_in_log(self)
+  local meta = json.encode { upstream = self.name }
+  local id, waits
+  repeat
+    id, waits = core.last_id(self.channel, meta)
+    if waits then
+      core.sleep(0.01)
+    end
+  until not waits
+  return id
+end
+
+local function find_start(self)
+  if not self.last_event_id then
+    self.last_event_id = self.channel and id_in_log(self) or self.kept.id or self.options.last_event_id or ""
+  end
+end
+
+local function open(self)
+  local headers = fetch.copy_headers(self.options.headers)
+  fetch.add_header(headers, "Accept", "text/event-stream")
+  fetch.add_header(headers, "Cache-Control", "no-store")
+  if self.last_event_id ~= "" then
+    fetch.add_header(headers, "Last-Event-ID", self.last_event_id)
+  end
+  return fetch.open(self.address, {
+    headers = headers,
+    follow = 20,
+    identity = true,
+    ca = self.options.ca,
+    insecure = self.options.insecure,
+    idle = self.options.idle,
+  })
+end
+
+--- Waits for the head; nil and what went wrong when there is none.
+local function await_head(self, transfer)
+  local late = false
+  local watchdog = core.timer(HEAD_TIMEOUT, false, function()
+    late = true
+    transfer:close()
+  end)
+  local status, head, code = transfer:head()
+  watchdog:stop()
+  if status then
+    return status, fetch.parse_head(head)
+  elseif late then
+    return nil, ("no answer in %d s"):format(HEAD_TIMEOUT)
+  end
+  return nil, self.state ~= "closed" and ("%s (%s)"):format(head, code) or nil
+end
+
+--- Why this answer means: never come back. Nil when it does not.
+local function refusal(status, headers)
+  local kind = (headers["content-type"] or "none"):match "^%s*([^;%s]*)":lower()
+  if status == 204 then
+    return "status 204"
+  elseif status == 200 and kind ~= "text/event-stream" then
+    return "content type " .. kind
+  elseif status ~= 200 and status < 500 then
+    return "status " .. status
+  end
+end
+
+local function read_all(self, transfer)
+  local reader = event_reader.new(self.last_event_id, core.event_limit())
+  while self.state ~= "closed" do
+    local bytes, message, code = transfer:read()
+    if not bytes then
+      return true, message and ("%s (%s)"):format(message, code)
+    end
+    local ok, refused = take(self, reader, bytes)
+    if not ok then
+      return nil, refused
+    end
+  end
+end
+
+--- One connection, to its end. Nil and a message when it failed before it was open, or the events could not be kept.
+local function connect(self)
+  find_start(self)
+  local transfer <close> = open(self)
+  self.transfer = transfer
+  local status, headers = await_head(self, transfer)
+  if not status then
+    return nil, headers
+  end
+  local reason = refusal(status, headers)
+  if reason then
+    end_for_good(self, reason)
+    if status ~= 204 then
+      core.report(self.what, "gives up: " .. reason)
+    end
+    return nil
+  elseif status ~= 200 then
+    return nil, "status " .. status
+  end
+  self.state = "open"
+  self.attempts:clear()
+  core.log("debug", self.what .. ": open")
+  return read_all(self, transfer)
+end
+
+local attempt
+
+--- Comes back after the reconnection time, and up to half of it more, so that many do not come at once.
+local function come_back(self, opened, message)
+  self.transfer = nil
+  if self.state == "closed" then
+    return
+  end
+  self.state = "connecting"
+  local delay = opened and self.retry or self.attempts:add(self.retry)
+  delay = delay * (1 + math.random() / 2)
+  core.log(opened and "info" or "warn", ("%s: %s; comes back in %.1f s"):format(self.what,
+    message or "the server has ended the stream", delay))
+  self.timer = core.timer(delay, false, function()
+    attempt(self)
+  end)
+end
+
+function attempt(self)
+  local ok, opened, message = xpcall(connect, debug.traceback, self)
+  if not ok then
+    core.report(self.what, tostring(opened))
+    opened, message = nil, "an error"
+  end
+  come_back(self, opened, message)
+end
+
+-- Definition
+
+local defined = {} -- how many upstreams there are of a URL
+
+--- A name for the URL that is the same in every run, and tells no query or password.
+local function name_of(url)
+  local shown = fetch.show_url(url)
+  return shown == url and url or ("%s#%08x"):format(shown, core.hash(url))
+end
+
+local function check_url(url)
+  options.argument("sse.upstream", 1, "url", url, "string")
+  if not fetch.is_url(url) then
+    options.raise(("sse.upstream: argument 1 (url) must begin with http:// or https://, got %q"):format(url:sub(1, 40)))
+  end
+end
+
+local function check_target(target)
+  if type(target) == "function" then
+    return target, nil
+  elseif type(target) == "string" and target ~= "" and not core.is_pattern(target) then
+    return nil, target
+  elseif type(target) == "userdata" and (getmetatable(target) or {}).__name == "sse.channel" then
+    return nil, target
+  end
+  options.raise("sse.upstream: the last argument must be a function, a channel or a channel's name, got "
+    .. type(target))
+end
+
+--- Listens to another server's event stream: each event goes to `target`, a function of the event or a channel. It
+--- comes back after every end, from where it was. Events in a channel keep their name, data and id, and after a
+--- restart of this router the stream continues after the newest of them.
+---@param url string
+---@param given table options; may be left out
+---@param target function|sse.Channel|string
+---@return sse.Upstream
+function M.upstream(url, given, target)
+  check_url(url)
+  if target == nil and type(given) ~= "table" then
+    given, target = nil, given
+  end
+  local checked = options.check("sse.upstream", given, RULES)
+  local fn, channel = check_target(target)
+  local name = name_of(url)
+  local what = "sse.upstream " .. fetch.show_url(url)
+  defined[name] = (defined[name] or 0) + 1
+  local self = { address = url, name = name, what = what, fn = fn, channel = channel, options = checked }
+  self.url = fetch.show_url(url)
+  self.state, self.retry, self.ahead = "connecting", checked.retry, {}
+  self.attempts, self.calls = failures.new(what), failures.new(what)
+  self.kept = state.get(("sse.upstream %s %d"):format(name, defined[name]))
+  -- Not before the script has taken over.
+  self.timer = core.timer(0, false, function()
+    attempt(self)
+  end)
+  local handle = setmetatable({}, handle_meta)
+  private[handle] = self
+  return handle
+end
+
+return M
