@@ -272,6 +272,24 @@ TEST(a_channel_without_history_starts_at_its_end)
     world_deinit(&world);
 }
 
+TEST(a_channel_that_comes_back_knows_what_it_lost)
+{
+    struct world world;
+    struct channel *channel;
+    struct channel_options options = {.history = 5, .max_age = 100};
+    world_init(&world);
+    hub_open(&world.hub, slice_text("a"), &options, &channel);
+    for (int i = 0; i < 3; i++)
+        world_publish(&world, channel, NULL, "x");
+    hub_expire(&world.hub, world.now + 100);
+    assert_null(hub_find(&world.hub, slice_text("a")));
+    hub_open(&world.hub, slice_text("a"), &options, &channel);
+    struct subscription *subscription = world_subscribe(&world, channel, NULL, 0);
+    assert_reset(&world, subscription, "epoch-2", RESET_EVICTED);
+    assert_start(&world, subscription, "epoch-3", 3);
+    world_deinit(&world);
+}
+
 TEST(a_superseded_event_is_no_loss)
 {
     struct world world;
@@ -323,5 +341,6 @@ RUN_TESTS(cmocka_unit_test(starts_have_names), cmocka_unit_test(durations_have_u
           cmocka_unit_test(after_an_id_of_ours), cmocka_unit_test(after_an_id_that_is_not_ours),
           cmocka_unit_test(after_an_id_of_the_scripts_own),
           cmocka_unit_test(a_channel_without_history_starts_at_its_end),
+          cmocka_unit_test(a_channel_that_comes_back_knows_what_it_lost),
           cmocka_unit_test(a_superseded_event_is_no_loss), cmocka_unit_test(an_empty_log),
           cmocka_unit_test(reasons_have_names))

@@ -130,6 +130,25 @@ TEST(a_pattern_has_channels_that_are_there_and_that_come)
     world_deinit(&world);
 }
 
+TEST(a_channel_that_matches_twice_is_there_once)
+{
+    struct world world;
+    struct slice patterns[] = {slice_text("a.*"), slice_text("**")};
+    world_init(&world);
+    struct channel *channel = world_channel(&world, "a.b", 5);
+    struct subscription *subscription = hub_subscribe(
+        &world.hub,
+        &(struct subscription_source){
+            .channels = &channel, .channel_count = 1, .patterns = patterns, .pattern_count = 2});
+    assert_int_equal(subscription->channel_count, 1);
+    world_channel(&world, "a.c", 5);
+    assert_int_equal(subscription->channel_count, 2);
+    check(&world);
+    hub_unsubscribe(&world.hub, subscription);
+    check(&world);
+    world_deinit(&world);
+}
+
 TEST(subscribers_of_a_pattern_count_in_channels_that_come_and_go)
 {
     struct world world;
@@ -314,6 +333,7 @@ RUN_TESTS(cmocka_unit_test(equal_sources_are_one_subscription),
           cmocka_unit_test(ids_of_subscriptions_are_used_again),
           cmocka_unit_test(channels_count_their_subscribers),
           cmocka_unit_test(a_pattern_has_channels_that_are_there_and_that_come),
+          cmocka_unit_test(a_channel_that_matches_twice_is_there_once),
           cmocka_unit_test(subscribers_of_a_pattern_count_in_channels_that_come_and_go),
           cmocka_unit_test(a_restored_channel_joins_a_filtered_pattern),
           cmocka_unit_test(restored_events_replace_those_of_their_key),
