@@ -1,6 +1,7 @@
 -- The `sse` module: what scripts require. Behaviour is here and in the files beside, state is in C.
 
 local auth = require "sse.auth"
+local blocking = require "sse.blocking"
 local controls = require "sse.controls"
 local core = require "sse.core"
 local describe = require "sse.describe"
@@ -203,6 +204,8 @@ core.hooks {
   refilter = filter.for_key,
   describe = describe.text,
 }
+
+blocking.watch()
 
 local function names_of(module)
   local names = {}

@@ -172,6 +172,13 @@ static int l_reload(lua_State *L)
     return 0;
 }
 
+/* core.is_loading() -> whether the script is being loaded */
+static int l_is_loading(lua_State *L)
+{
+    lua_pushboolean(L, vm_of(L)->loading);
+    return 1;
+}
+
 /* core.hash(text) -> an integer of 32 bits */
 static int l_hash(lua_State *L)
 {
@@ -290,6 +297,7 @@ static int l_open(lua_State *L)
         {"report", l_report},
         {"random_id", l_random_id},
         {"reload", l_reload},
+        {"is_loading", l_is_loading},
         {"hash", l_hash},
         {"state", takeover_state},
         {"epoch", l_epoch},
