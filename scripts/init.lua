@@ -24,8 +24,9 @@ local subscription = require "sse.subscription"
 local system = require "sse.system"
 local timers = require "sse.timers"
 local units = require "sse.units"
-
 local upstream = require "sse.upstream"
+local webhook = require "sse.webhook"
+
 local sse = {
   array = json.array,
   after = timers.after,
@@ -39,6 +40,7 @@ local sse = {
   exec = exec.exec,
   find_stream = controls.find,
   filter = filter.define,
+  hmac = webhook.hmac,
   json = json,
   log = log,
   now = core.now,
@@ -60,8 +62,9 @@ local sse = {
   stream = stream.new,
   subscribe = subscription.new,
   system = system.read,
-  use = routes.use,
   upstream = upstream.upstream,
+  use = routes.use,
+  webhook = webhook.route,
 }
 
 for _, method in ipairs { "GET", "POST", "PUT", "PATCH", "DELETE", "ANY" } do

@@ -72,42 +72,45 @@ local function event_for_channel(self, event)
   }
 end
 
---- Publishes; true when the event is in the log or never can be.
-local function publish(self, event)
-  local ok, id, message = pcall(core.publish, self.channel, event_for_channel(self, event))
-  if not ok then
-    core.report(self.what, id)
+--- Hands an event over. Gives what `publish_end` takes.
+local function publish_begin(self, event)
+  if event.bears_id and self.ahead[event.id] then
+    self.ahead[event.id] = nil
     return true
   end
-  return id ~= nil, message
+  local ok, id, message = pcall(core.publish_later, self.channel, event_for_channel(self, event))
+  if not ok then
+    core.report(self.what, id)
+  end
+  return not ok or id or nil, message
 end
 
---- Publishes all, and waits for the disk once: the publications of a batch are decided in their order, so the last
---- one's task goes on when all are. What a failing store has left out is asked for again, from the last event before.
+--- True when the event is in the log, or never can be; else nil and a message.
+local function publish_end(begun, message)
+  if type(begun) == "userdata" then
+    begun, message = core.publish_result(begun)
+  end
+  return begun and true or nil, message
+end
+
+--- Publishes all, which share the wait for the disk. What a failing store has left out is asked for again, from the
+--- last event before; what is in the log behind it is then left out.
 local function publish_all(self, events)
-  local done, messages = {}, {}
+  local begun, failure = {}, nil
   for index, event in ipairs(events) do
-    local function run()
-      done[index], messages[index] = publish(self, event)
-    end
-    if event.bears_id and self.ahead[event.id] then
-      done[index], self.ahead[event.id] = true, nil
-    elseif index < #events then
-      core.spawn(run)
-    else
-      run()
-    end
+    begun[index] = table.pack(publish_begin(self, event))
   end
   for index, event in ipairs(events) do
-    if not done[index] then
-      for later = index + 1, #events do
-        self.ahead[events[later].id] = done[later] and events[later].bears_id or nil
-      end
-      return nil, messages[index]
+    local ok, message = publish_end(begun[index][1], begun[index][2])
+    if not ok then
+      failure = failure or message
+    elseif not failure then
+      self.last_event_id = event.id
+    elseif event.bears_id then
+      self.ahead[event.id] = true
     end
-    self.last_event_id = event.id
   end
-  return true
+  return not failure, failure
 end
 
 --- Calls the script's function for each event. One that fails and fails is given time.

@@ -302,6 +302,18 @@ function Upstream:stop() end
 ---@return sse.Upstream
 function sse.upstream(url, options, target) end
 
+--- An endpoint for other services' events, signed with a secret: without a signature 401, with a wrong one 403.
+---@param path string
+---@param options { secret: string|string[], channel: sse.Channel|string, scheme?: "hmac-sha256"|"github"|"stripe", header?: string, tolerance?: sse.Duration, event?: string|fun(data: any, req: sse.Request): string|sse.Event|nil }
+function sse.webhook(path, options) end
+
+--- The HMAC of a text as hex digits.
+---@param algorithm "sha1"|"sha256"|"sha384"|"sha512"
+---@param key string
+---@param data string
+---@return string
+function sse.hmac(algorithm, key, data) end
+
 -- Values -------------------------------------------------------------------------------------------------------------
 
 --- Marks a table as a list, so that it is [] in JSON when it is empty.

@@ -287,6 +287,7 @@ static int l_open(lua_State *L)
     static const luaL_Reg functions[] = {
         {"hooks", l_hooks},
         {"log", l_log},
+        {"report", l_report},
         {"now", l_now},
         {"monotonic", l_monotonic},
         {"equal", l_equal},
@@ -294,7 +295,6 @@ static int l_open(lua_State *L)
         {"decode_uri", l_decode_uri},
         {"parse_query", l_parse_query},
         {"is_utf8", l_is_utf8},
-        {"report", l_report},
         {"random_id", l_random_id},
         {"reload", l_reload},
         {"is_loading", l_is_loading},
@@ -316,6 +316,7 @@ static int l_open(lua_State *L)
     file_open_module(L);
     observer_open_module(L);
     fetch_open_module(L);
+    digest_open_module(L);
     bell_open_module(L);
     audience_open_module(L);
     source_open_module(L);
