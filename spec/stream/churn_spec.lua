@@ -9,7 +9,7 @@ local loop = require "spec.support.loop"
 local server = require "spec.support.server"
 
 local names = { "a", "b", "c", "d" }
-local steps = 2500
+local steps = 2000
 local most = 40 -- clients at the same time
 
 --- What was published so far: numbers from 1 on, with the channel and name of each.
