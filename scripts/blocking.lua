@@ -31,16 +31,16 @@ local function warn_of_reading(name, file)
   end
 end
 
-local function finish(ok, ...)
+local function finish(name, ok, ...)
   if not ok then
-    options.raise((...))
+    options.raise(((...):gsub("'%?'", "'" .. name .. "'")))
   end
   return ...
 end
 
 --- Calls Lua's own function; its errors are the script's mistakes, at the script's line.
-local function call(fn, ...)
-  return finish(pcall(fn, ...))
+local function call(name, fn, ...)
+  return finish(name, pcall(fn, ...))
 end
 
 local function watch_programs()
@@ -50,7 +50,7 @@ local function watch_programs()
     if type(command) == "string" then
       warn("os.execute", command:find "^%s*sleep%s" and "sse.sleep" or "sse.exec")
     end
-    return call(execute, ...)
+    return call("execute", execute, ...)
   end
 
   local function keep(file, ...)
@@ -61,7 +61,7 @@ local function watch_programs()
   end
   function io.popen(...) -- luacheck: ignore 122
     warn("io.popen", "sse.exec")
-    return keep(call(popen, ...))
+    return keep(call("popen", popen, ...))
   end
 end
 
@@ -70,21 +70,21 @@ local function watch_reading()
   local read, lines, file_read, file_lines = io.read, io.lines, methods.read, methods.lines
   function io.read(...) -- luacheck: ignore 122
     warn_of_reading "io.read"
-    return call(read, ...)
+    return call("read", read, ...)
   end
   function io.lines(...) -- luacheck: ignore 122
     if (...) == nil then
       warn_of_reading "io.lines"
     end
-    return call(lines, ...)
+    return call("lines", lines, ...)
   end
   function methods.read(...)
     warn_of_reading("file:read", (...))
-    return call(file_read, ...)
+    return call("read", file_read, ...)
   end
   function methods.lines(...)
     warn_of_reading("file:lines", (...))
-    return call(file_lines, ...)
+    return call("lines", file_lines, ...)
   end
 end
 
