@@ -38,6 +38,40 @@ local forms = {
   end,
 }
 
+local function sorted_keys(object)
+  local keys = {}
+  for key in pairs(object) do
+    keys[#keys + 1] = key
+  end
+  table.sort(keys)
+  return keys
+end
+
+--- JSON in which equal values have the same text, whatever the order in which Lua walks a table.
+local function canonical(value)
+  local text = json.encode(value)
+  if type(value) ~= "table" or next(value) == nil then
+    return text
+  end
+  local parts, is_list = {}, text:sub(1, 1) == "["
+  for index, key in ipairs(is_list and value or sorted_keys(value)) do
+    parts[index] = is_list and canonical(key) or json.encode(key) .. ":" .. canonical(value[key])
+  end
+  return text:sub(1, 1) .. table.concat(parts, ",") .. text:sub(-1)
+end
+
+--- The arguments' text and, where it holds tables, a copy of them that the script cannot change any more.
+local function freeze(arguments)
+  local text = json.encode(json.array(arguments), "filter")
+  for _, argument in ipairs(arguments) do
+    if type(argument) == "table" then
+      text = canonical(arguments)
+      return text, json.decode(text)
+    end
+  end
+  return text, arguments
+end
+
 --- Reads { "name", arguments... } or "name". The function is looked up at each call, so that subscribers go on with
 --- a new version of it.
 ---@return string key the same for equal name and arguments
@@ -52,9 +86,9 @@ local function named(given)
     options.raise(("sse.subscribe: there is no filter '%s'%s"):format(tostring(name),
       nearest and (" (did you mean '%s'?)"):format(nearest) or "; define it with sse.filter"))
   end
-  local key = name .. ":" .. json.encode(json.array(arguments), "filter")
-  return key, function(event)
-    return filters[name](event, table.unpack(arguments))
+  local text, frozen = freeze(arguments)
+  return name .. ":" .. text, function(event)
+    return filters[name](event, table.unpack(frozen))
   end
 end
 

@@ -196,9 +196,7 @@ end
 
 core.hooks {
   dispatch = routes.dispatch,
-  encode = function(value)
-    return json.encode(value, "data")
-  end,
+  encode = json.encode,
   decode = json.decode,
   duration = units.duration,
   event = check_event,

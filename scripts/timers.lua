@@ -5,13 +5,15 @@ local options = require "sse.options"
 
 local M = {}
 
-local defined = {} -- for --check
+local defined = {} -- for --check: those of the main chunk
 
 local function start(what, interval, fn, repeats)
   local rule = { type = "duration", min = repeats and 0.001 or 0 }
   local seconds = options.argument(what, 1, "interval", interval, rule)
   options.argument(what, 2, "function", fn, "function")
-  defined[#defined + 1] = { what = what, interval = interval, place = options.position() }
+  if core.is_loading() then
+    defined[#defined + 1] = { what = what, interval = interval, place = options.position() }
+  end
   return core.timer(seconds, repeats, fn)
 end
 

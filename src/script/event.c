@@ -32,11 +32,12 @@ static struct slice text_field(lua_State *L, int index, const char *name)
 }
 
 /* A table (or any value that is no string) as JSON; it takes the place on the stack. */
-static struct slice encode_top(lua_State *L)
+static struct slice encode_top(lua_State *L, const char *field)
 {
     vm_push_hook(L, HOOK_ENCODE);
     lua_insert(L, -2);
-    lua_call(L, 1, 1);
+    lua_pushstring(L, field);
+    lua_call(L, 2, 1);
     return slice_at(L, -1);
 }
 
@@ -91,7 +92,7 @@ static void read_table(lua_State *L, int index, struct frame_source *out)
     int type = lua_getfield(L, index, "meta");
     if (type != LUA_TNIL) {
         known++;
-        out->meta = encode_top(L);
+        out->meta = encode_top(L, "meta");
     }
     type = lua_getfield(L, index, "data");
     known += type != LUA_TNIL;
@@ -99,7 +100,7 @@ static void read_table(lua_State *L, int index, struct frame_source *out)
     if (type == LUA_TSTRING) {
         out->data = slice_at(L, -1);
     } else if (type != LUA_TNIL) {
-        out->data = encode_top(L);
+        out->data = encode_top(L, "data");
         out->flags |= FRAME_JSON;
     }
     check_fields(L, index, known);
@@ -131,5 +132,8 @@ const char *event_problem(int error)
 
 int event_raise(lua_State *L, const char *what, int error)
 {
+    if (error == ERROR_EVENT_TOO_LARGE)
+        return call_raise(L, "%s: the event's data is larger than the limit of %I bytes", what,
+                          (lua_Integer)vm_of(L)->hub->limits.event_bytes);
     return call_raise(L, "%s: %s", what, event_problem(error));
 }

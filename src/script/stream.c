@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/error.h"
 #include "base/memory.h"
 #include "proto/event_stream.h"
 #include "script/answer.h"
@@ -29,6 +30,7 @@ struct stream {
     size_t bytes;
     struct list waiting; /* struct sender: tasks in client:send */
     bool open;
+    bool closing; /* client:close() was called */
 };
 
 struct sender {
@@ -76,15 +78,21 @@ static void wake_senders(struct stream *stream)
     }
 }
 
+static bool takes_events(const struct stream *stream)
+{
+    return stream->open && !stream->closing;
+}
+
 static bool is_full(const struct stream *stream)
 {
-    return stream->open && (stream->frames >= WINDOW_FRAMES || stream->bytes >= WINDOW_BYTES);
+    return takes_events(stream) &&
+           (stream->frames >= WINDOW_FRAMES || stream->bytes >= WINDOW_BYTES);
 }
 
 /* Pushes true, or nil and a message. */
 static int push_result(lua_State *L, const struct stream *stream)
 {
-    if (stream->open) {
+    if (takes_events(stream)) {
         lua_pushboolean(L, 1);
         return 1;
     }
@@ -100,16 +108,17 @@ static int after_wait(lua_State *L, int status, lua_KContext context)
     return push_result(L, check(L, 1));
 }
 
-/* Hands the frame over; waits when the reader is behind. */
+/* Hands the frame over; waits when the reader is behind. Where nothing can wait, the frame that
+ * fills the window is the last one. */
 static int send_frame(lua_State *L, struct stream *stream, struct frame *frame)
 {
     struct vm *vm = stream->vm;
+    struct task *task = task_of(L);
     stream->frames++;
     stream->bytes += frame->wire_length;
     vm->host.send(vm->host.context, stream->connection, frame);
-    if (!is_full(stream))
+    if (!is_full(stream) || task == NULL)
         return push_result(L, stream);
-    struct task *task = task_require(L, "client:send");
     struct sender *sender = memory_zero(1, sizeof *sender);
     sender->task = task;
     list_append(&stream->waiting, &sender->link);
@@ -120,17 +129,21 @@ static int send_frame(lua_State *L, struct stream *stream, struct frame *frame)
 /* client:send(event) -> true, or nil and a message when the client has gone */
 static int l_send(lua_State *L)
 {
-    struct stream *stream = check(L, 1);
     struct frame_source source;
-    if (lua_gettop(L) != 2)
+    if (lua_gettop(L) != 2 || luaL_testudata(L, 1, "sse.stream") == NULL)
         return call_raise(L,
                           "client:send takes one event (use a colon: client:send { data = ... })");
+    struct stream *stream = check(L, 1);
     event_read(L, 2, &source);
     struct event_fields fields = {source.id, source.name, source.data, source.retry};
-    int error = event_stream_check(&fields);
+    int error = source.data.length > stream->vm->hub->limits.event_bytes
+                    ? ERROR_EVENT_TOO_LARGE
+                    : event_stream_check(&fields);
     if (error != 0)
         return event_raise(L, "client:send", error);
-    if (!stream->open)
+    if (is_full(stream))
+        task_require(L, "client:send");
+    if (!takes_events(stream))
         return push_result(L, stream);
     source.sequence = ++stream->sequence;
     source.key = source.meta = slice_of("", 0);
@@ -144,7 +157,9 @@ static int l_comment(lua_State *L)
     struct slice text;
     struct buffer out = {0};
     text.data = luaL_checklstring(L, 2, &text.length);
-    if (!stream->open)
+    if (is_full(stream))
+        task_require(L, "client:comment");
+    if (!takes_events(stream))
         return push_result(L, stream);
     event_stream_comment(&out, text);
     buffer_append_byte(&out, '\n');
@@ -153,12 +168,13 @@ static int l_comment(lua_State *L)
     return send_frame(L, stream, frame);
 }
 
-/* client:close() */
+/* client:close(): the stream ends when its reader has what was sent */
 static int l_close(lua_State *L)
 {
     struct stream *stream = check(L, 1);
-    if (stream->open)
+    if (takes_events(stream))
         stream->vm->host.end(stream->vm->host.context, stream->connection);
+    stream->closing = true;
     return 0;
 }
 
@@ -170,7 +186,7 @@ static void on_task_end(void *context, const char *error)
     stream->task = NULL;
     if (error != NULL && error[0] != '\0')
         vm_report(stream->vm, stream->title, error);
-    if (stream->open)
+    if (takes_events(stream))
         stream->vm->host.end(stream->vm->host.context, stream->connection);
     unref(stream);
 }
@@ -284,7 +300,7 @@ static int l_stream_index(lua_State *L)
     if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL)
         return 1;
     if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "closed") == 0) {
-        lua_pushboolean(L, !stream->open);
+        lua_pushboolean(L, !takes_events(stream));
         return 1;
     }
     lua_getiuservalue(L, 1, 1);

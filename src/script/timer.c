@@ -166,6 +166,13 @@ static int l_timer_gc(lua_State *L)
     return 0;
 }
 
+/* core.is_loading() -> whether the main chunk runs */
+static int l_is_loading(lua_State *L)
+{
+    lua_pushboolean(L, vm_of(L)->loading);
+    return 1;
+}
+
 /* core.spawn(function, ...) */
 static int l_spawn(lua_State *L)
 {
@@ -199,8 +206,9 @@ static int l_tell(lua_State *L)
 
 void timer_open_module(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        {"sleep", l_sleep}, {"timer", l_timer}, {"spawn", l_spawn}, {"tell", l_tell}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"sleep", l_sleep},           {"timer", l_timer},
+                                         {"spawn", l_spawn},           {"tell", l_tell},
+                                         {"is_loading", l_is_loading}, {NULL, NULL}};
     static const luaL_Reg methods[] = {{"stop", l_timer_stop}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
     luaL_newmetatable(L, "sse.timer");

@@ -43,7 +43,7 @@ struct vm_options {
 /* Functions of the Lua half that C calls; see scripts/init.lua. */
 enum vm_hook {
     HOOK_DISPATCH, /* (request): answers it */
-    HOOK_ENCODE,   /* (value) -> JSON */
+    HOOK_ENCODE,   /* (value, what to call it) -> JSON */
     HOOK_DECODE,   /* (JSON) -> value */
     HOOK_DURATION, /* (duration) -> seconds, or nil and a message */
     HOOK_EVENT,    /* (event): raises because of an unknown field */
