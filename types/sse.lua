@@ -286,6 +286,19 @@ function Response:json() end
 ---@return string? code
 function sse.fetch(url, options) end
 
+---@class sse.Poll
+local Poll = {}
+--- Asks no more.
+function Poll:stop() end
+
+--- Asks for a URL at once and at each interval, and calls `fn` when the response has changed (ETag, else its body).
+---@param url string
+---@param interval sse.Duration
+---@param fn fun(response: sse.Response)
+---@param options? table as for sse.fetch
+---@return sse.Poll
+function sse.poll(url, interval, fn, options) end
+
 ---@class sse.Upstream
 ---@field state "connecting"|"open"|"closed"
 ---@field last_event_id? string
