@@ -1,12 +1,17 @@
 #include <string.h>
 
+#include <string.h>
+
 #include "app/router.h"
+#include "app/scaffold.h"
 #include "script/leash.h"
 
 int main(int argc, char **argv)
 {
     struct config config;
     int status;
+    if (argc > 1 && strcmp(argv[1], "new") == 0)
+        return scaffold_main(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], LEASH_OPTION) == 0)
         leash_main(argc, argv);
     if (!config_parse(&config, argc, argv, &status))

@@ -91,6 +91,8 @@ static void print_help(void)
         "usage: sse-router [options] SCRIPT.lua\n"
         "       sse-router [options] -            read the script from standard input\n"
         "       sse-router [options] -e 'CODE'    take it from the command line\n"
+        "       sse-router new NAME [--from feed|private|jobs|metrics]\n"
+        "                                         write a script and a page to start from\n"
         "\n"
         "Serves the Server-Sent Events that a Lua script describes.\n"
         "\n"
