@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -208,7 +209,10 @@ int shard_listen(struct shard *shard, const struct listener *listeners, unsigned
 
 int64_t shard_retry(void)
 {
-    return RETRY_MINIMUM + rand() % RETRY_SPREAD;
+    uint32_t noise = 0;
+    if (getrandom(&noise, sizeof noise, GRND_NONBLOCK) < 0)
+        noise = (uint32_t)uv_hrtime();
+    return RETRY_MINIMUM + noise % RETRY_SPREAD;
 }
 
 static void drain_connection(struct connection *connection)
