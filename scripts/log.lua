@@ -6,7 +6,10 @@ local json = require "sse.json"
 local M = {}
 
 local function text_of(value)
-  if type(value) == "table" then
+  local meta = getmetatable(value)
+  if value == json.null then
+    return "null"
+  elseif type(value) == "table" and not (meta and meta.__tostring) then
     return json.try_encode(value) or tostring(value)
   end
   return tostring(value)

@@ -1,5 +1,6 @@
 -- Checks what a script hands to the library, and raises mistakes at the script's own line.
 
+local core = require "sse.core"
 local units = require "sse.units"
 
 local M = {}
@@ -20,14 +21,15 @@ local function is_library(source)
   return source:sub(1, 5) == "=sse/" or source == "=[C]"
 end
 
---- Place in the script that called the library, "feeds.lua:12"; nil when no script is on the stack.
+--- Place in the script that called the library, "feeds.lua:12"; where its own line is gone because it called with
+--- `return`, or has returned already, the line where the running handler is defined. nil without any.
 ---@return string?
 function M.position()
   local level = 2
   while true do
     local frame = debug.getinfo(level, "Sl")
     if not frame then
-      return nil
+      return core.place and core.place():match "^(.*): $"
     elseif not is_library(frame.source) and frame.currentline > 0 then
       return frame.short_src .. ":" .. frame.currentline
     end

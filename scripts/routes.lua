@@ -112,28 +112,6 @@ local function answer(req, first, ...)
   end
 end
 
---- "feeds.lua:12", where a function of the script's is defined.
-local function place_of(fn)
-  local info = debug.getinfo(fn, "S")
-  if info.what ~= "C" and info.source:sub(1, 5) ~= "=sse/" then
-    return ("%s:%d"):format(info.short_src, info.linedefined)
-  end
-end
-
---- The same, but a mistake in the results is told with the place of the function that returned them: it is no
---- longer on the stack.
-local function answer_for(fn, req, ...)
-  local ok, message = pcall(answer, req, ...)
-  if ok then
-    return
-  end
-  local place = place_of(fn)
-  if place and type(message) == "string" and not message:find "^[^\n]-:%d+: " then
-    message = place .. ": " .. message
-  end
-  error(message, 0)
-end
-
 --- Requests that no route answers.
 local function answer_without_route(req, status, allow)
   local headers = headers_for(req)
@@ -159,9 +137,10 @@ end
 --- everywhere else; it must not let pass.
 local function run_guards(req, guards)
   for _, guard in ipairs(guards) do
+    core.set_origin(guard)
     local results = table.pack(guard(req))
     if results[1] ~= nil or results[2] ~= nil then
-      answer_for(guard, req, table.unpack(results, 1, results.n))
+      answer(req, table.unpack(results, 1, results.n))
       return true
     end
   end
@@ -183,7 +162,8 @@ function M.dispatch(handle)
   end
   req.params, req.route = params, route.id
   if not run_guards(req, route.guards) then
-    answer_for(route.handler, req, route.handler(req))
+    core.set_origin(route.handler)
+    answer(req, route.handler(req))
   end
 end
 

@@ -227,6 +227,47 @@ end)
   end)
 end)
 
+describe("a mistake in a call with `return`, which takes its own line away,", function()
+  after_each(server.stop_all)
+
+  it("is told with the line of the function", function()
+    local router = start [[
+sse.get("/handler",
+  function() return sse.subscribe {} end)
+sse.get("/published", function(req)
+  return sse.publish("a", { dta = 1 })
+end)
+sse.get("/guarded",
+  function() return sse.publish("a", { dta = 1 }) end,
+  function() end)
+sse.get("/inner", function()
+  local wrapped = coroutine.wrap(function() return sse.publish("a", { dta = 1 }) end)
+  wrapped()
+end)
+sse.get("/stream", function() return sse.stream(
+  function(client) return client:send { dta = 1 } end)
+end)
+sse.every("50ms",
+  function() return sse.publish("a", 5) end)
+sse.spawn(function() sse.sleep(0)
+  return sse.sleep "x"
+end)
+]]
+    http.get(router.port, "/handler")
+    router:wait_log "GET /handler: %S*script.lua:3: sse.subscribe: no channels"
+    http.get(router.port, "/published")
+    router:wait_log "GET /published: %S*script.lua:5: an event has no field 'dta'"
+    http.get(router.port, "/guarded")
+    router:wait_log "GET /guarded: %S*script.lua:8: an event has no field 'dta'"
+    http.get(router.port, "/inner")
+    router:wait_log "GET /inner: %S*script.lua:12: an event has no field 'dta'"
+    eventsource.open(router.port, "/stream", { reconnect = false }):wait_ending()
+    router:wait_log "GET /stream: %S*script.lua:15: an event has no field 'dta'"
+    router:wait_log "timer: %S*script.lua:18: an event must be a table or a string"
+    router:wait_log "sse.spawn: %S*script.lua:19: sse.sleep: argument 1"
+  end)
+end)
+
 describe("sse.on \"error\"", function()
   after_each(server.stop_all)
 

@@ -6,25 +6,36 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "script/task.h"
 
 /* Places */
 
-static bool is_library(const lua_Debug *record)
+bool call_is_library(const lua_Debug *record)
 {
     return strncmp(record->source, "=sse/", 5) == 0;
 }
 
-void call_find_place(lua_State *L, char *out, size_t size)
+static bool find_on_stack(lua_State *L, char *out, size_t size)
 {
     lua_Debug record;
-    out[0] = '\0';
     for (int level = 0; lua_getstack(L, level, &record); level++) {
         lua_getinfo(L, "Sl", &record);
-        if (record.currentline > 0 && !is_library(&record)) {
+        if (record.currentline > 0 && !call_is_library(&record)) {
             snprintf(out, size, "%s:%d: ", record.short_src, record.currentline);
-            return;
+            return true;
         }
     }
+    return false;
+}
+
+void call_find_place(lua_State *L, char *out, size_t size)
+{
+    const struct task *task = vm_of(L)->current;
+    out[0] = '\0';
+    if (find_on_stack(L, out, size) || task == NULL)
+        return;
+    if (task_state(task) == L || !find_on_stack(task_state(task), out, size))
+        snprintf(out, size, "%s", task_origin(task));
 }
 
 void call_push_place(lua_State *L)

@@ -31,6 +31,8 @@ lua_State *call_switch(struct vm *vm, lua_State *L);
 
 /* Raises an error, with the place in the user's own script before the text. Does not return. */
 int call_raise(lua_State *L, const char *format, ...);
+/* True for a function of the library's Lua half. */
+bool call_is_library(const lua_Debug *record);
 /* "file:line: " of the user's own code that led here, or "": written, or pushed. */
 void call_find_place(lua_State *L, char *out, size_t size);
 void call_push_place(lua_State *L);

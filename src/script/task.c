@@ -1,5 +1,6 @@
 #include "script/task.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
@@ -18,6 +19,7 @@ struct task {
     bool answers;          /* a request */
     task_cancel_fn cancel; /* while it waits */
     void *cancel_context;
+    char origin[LUA_IDSIZE + 16];
 };
 
 /* No error of Lua's may leave it half done: memory is not limited meanwhile. */
@@ -94,6 +96,36 @@ static bool run(struct task *task, int arguments)
     return false;
 }
 
+/* Takes the function on top of L's stack. */
+static void note_origin(struct task *task, lua_State *L)
+{
+    lua_Debug record;
+    lua_getinfo(L, ">S", &record);
+    task->origin[0] = '\0';
+    if (*record.what != 'C' && !call_is_library(&record))
+        snprintf(task->origin, sizeof task->origin, "%s:%d: ", record.short_src,
+                 record.linedefined);
+}
+
+void task_set_origin(lua_State *L, int function)
+{
+    struct task *task = vm_of(L)->current;
+    if (task == NULL)
+        return;
+    lua_pushvalue(L, function);
+    note_origin(task, L);
+}
+
+const char *task_origin(const struct task *task)
+{
+    return task->origin;
+}
+
+lua_State *task_state(const struct task *task)
+{
+    return task->L;
+}
+
 struct task *task_start(struct vm *vm, lua_State *L, int arguments, const char *what,
                         task_end_fn on_end, void *context)
 {
@@ -102,6 +134,8 @@ struct task *task_start(struct vm *vm, lua_State *L, int arguments, const char *
     task->answers = false;
     task->on_end = on_end;
     task->context = context;
+    lua_pushvalue(L, -arguments - 1);
+    note_origin(task, L);
     lua_xmove(L, task->L, arguments + 1);
     return run(task, arguments) ? task : NULL;
 }

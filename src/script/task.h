@@ -22,6 +22,13 @@ struct task *task_start(struct vm *vm, lua_State *L, int arguments, const char *
 /* The task answers a request: it outlives a reload of the script. */
 void task_answers_request(struct task *task);
 
+/* Notes the function at the index as what the running task is about: its place stands for a line
+ * that is no longer on the stack. Functions of the library are about nothing. */
+void task_set_origin(lua_State *L, int function);
+/* "file:line: " of that function, or "". */
+const char *task_origin(const struct task *task);
+lua_State *task_state(const struct task *task);
+
 /* The task that L is the coroutine of, or NULL: then nothing can wait here. */
 struct task *task_of(lua_State *L);
 /* The same, but raises an error that names `what` when nothing can wait here. */

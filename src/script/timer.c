@@ -166,13 +166,6 @@ static int l_timer_gc(lua_State *L)
     return 0;
 }
 
-/* core.is_loading() -> whether the main chunk runs */
-static int l_is_loading(lua_State *L)
-{
-    lua_pushboolean(L, vm_of(L)->loading);
-    return 1;
-}
-
 /* core.spawn(function, ...) */
 static int l_spawn(lua_State *L)
 {
@@ -204,11 +197,19 @@ static int l_tell(lua_State *L)
     return 0;
 }
 
+/* core.set_origin(function): what the running task is about */
+static int l_set_origin(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    task_set_origin(L, 1);
+    return 0;
+}
+
 void timer_open_module(lua_State *L)
 {
     static const luaL_Reg functions[] = {{"sleep", l_sleep},           {"timer", l_timer},
                                          {"spawn", l_spawn},           {"tell", l_tell},
-                                         {"is_loading", l_is_loading}, {NULL, NULL}};
+                                         {"set_origin", l_set_origin}, {NULL, NULL}};
     static const luaL_Reg methods[] = {{"stop", l_timer_stop}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
     luaL_newmetatable(L, "sse.timer");
