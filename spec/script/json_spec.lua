@@ -94,7 +94,8 @@ end)
 
   it("gives back what a request's body said", function()
     for _, text in ipairs {
-      '{"value":[]}', '{"value":{}}', '{"value":[1,2.5,-3]}', '{"value":9007199254740993}', '{"value":[null,true,false]}',
+      '{"value":[]}', '{"value":{}}',
+      '{"value":[1,2.5,-3]}', '{"value":9007199254740993}', '{"value":[null,true,false]}',
       '{"value":"\\u0000é😀"}', '{"value":{"a":{"b":[[],{}]}}}',
     } do
       local body = text:match '^{"value":(.*)}$'

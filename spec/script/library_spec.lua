@@ -115,10 +115,11 @@ end)
 end)
 
 it("sse can be had by every module, and is one table", function()
+  local other = 'local sse = require "sse" sse.get("/other", function() return "other" end) return sse'
   local router = start([[
 local other = require "other"
 sse.get("/", function() return { same = other == sse } end)
-]], { files = { ["other.lua"] = 'local sse = require "sse" sse.get("/other", function() return "other" end) return sse' } })
+]], { files = { ["other.lua"] = other } })
   assert.same({ same = true }, http.get(router.port, "/"):json())
   assert.equal("other", http.get(router.port, "/other").body)
 end)
