@@ -19,15 +19,23 @@ static void on_expiry(uv_timer_t *timer)
     hub_expire(&router->hub, event_now());
 }
 
+/* Sets the timer for the event that is too old first, which may be a newer one than before. */
+static void watch_expiry(struct router *router)
+{
+    const struct heap_node *first = heap_first(&router->hub.expiry);
+    if (first == NULL)
+        return;
+    int64_t left = (int64_t)first->key - event_now();
+    uint64_t wait = left < 10 ? 10 : (uint64_t)left;
+    if (!uv_is_active((uv_handle_t *)&router->expiry) ||
+        uv_timer_get_due_in(&router->expiry) > wait)
+        uv_timer_start(&router->expiry, on_expiry, wait, 0);
+}
+
 static void on_prepare(uv_prepare_t *prepare)
 {
-    struct router *router = prepare->data;
-    struct heap_node *first = heap_first(&router->hub.expiry);
-    if (first != NULL && !uv_is_active((uv_handle_t *)&router->expiry)) {
-        int64_t wait = (int64_t)first->key - event_now();
-        uv_timer_start(&router->expiry, on_expiry, wait < 10 ? 10 : (uint64_t)wait, 0);
-    }
-    relay_flush(router);
+    watch_expiry(prepare->data);
+    relay_flush(prepare->data);
 }
 
 /* The script goes on thinking: what it has published so far leaves. */
