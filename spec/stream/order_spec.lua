@@ -7,8 +7,10 @@ local http = require "spec.support.http"
 local loop = require "spec.support.loop"
 local server = require "spec.support.server"
 
-local function open(router, query)
-  return eventsource.open(router.port, "/stream?" .. query, { reconnect = false }):wait_open()
+local function open(router, query, options)
+  options = options or {}
+  options.reconnect = false
+  return eventsource.open(router.port, "/stream?" .. query, options):wait_open()
 end
 
 local function ids_of(events)
@@ -64,6 +66,50 @@ describe("events of a stream", function()
     assert.same(feeds.range(1, 5000), feeds.numbers(reader:take(5000)))
     local late = open(router, "channels=large&start=earliest")
     assert.same(feeds.range(1, 5000), feeds.numbers(late:take(5000)))
+  end)
+
+  for _, threads in ipairs { 0, 1 } do
+    it(("are all there when one loop publishes more than queues hold, with %d threads"):format(threads), function()
+      local router = feeds.start([[ sse.channel("a", { history = 30000 }) ]], {
+        threads = threads,
+        args = { "--budget", "20s" },
+      })
+      local last = 0
+      local reader = eventsource.open(router.port, "/stream?channels=a,b", {
+        reconnect = false,
+        on_event = function(event)
+          local n = feeds.numbers({ event })[1]
+          assert.equal(last + 1, n)
+          last = n
+        end,
+      }):wait_open()
+      feeds.burst(router, "a", 25000)
+      loop.wait_until(function()
+        return last == 25000
+      end, nil, "25000 events")
+      assert.equal("open", reader:state())
+    end)
+  end
+
+  it("are whole at every size, for quick and slow readers", function()
+    local router = feeds.start([[ sse.channel("a", { max_bytes = "32M" }) ]], { args = { "--max-body", "2M" } })
+    local quick, slow = open(router, "channels=a"), open(router, "channels=a", { receive_buffer = 4096 })
+    slow:pause()
+    local sizes = { 1, 4095, 4096, 65400, 65500, 65536, 65537, 131072, 1000000, 1048576 }
+    local events = {}
+    for index, size in ipairs(sizes) do
+      events[2 * index - 1] = { channel = "a", data = (("abcdefg\n"):rep(size // 8 + 1)):sub(1, size) }
+      events[2 * index] = { channel = "a", data = "small " .. index }
+    end
+    for _, event in ipairs(events) do
+      feeds.publish(router, { event })
+    end
+    slow:resume()
+    for _, reader in ipairs { quick, slow } do
+      for index, event in ipairs(reader:take(#events)) do
+        assert.is_true(events[index].data == event.data, "event " .. index)
+      end
+    end
   end)
 
   it("are sent joined: a burst arrives in far fewer portions than events", function()
@@ -141,6 +187,38 @@ describe("events of a stream", function()
       for _, reader in ipairs(readers[rest]) do
         assert.same(feeds.range(rest == 0 and 5 or rest, 1000, 5), feeds.numbers(reader:take(200)))
       end
+    end
+  end)
+
+  it("are those of each of more groups than one word has bits, live and resumed", function()
+    local router = feeds.start [[ sse.channel("a", { history = 1000 }) ]]
+    local readers = {}
+    for step = 1, 150 do
+      readers[step] = open(router, "channels=a&step=" .. step)
+    end
+    feeds.burst(router, "a", 300)
+    local function check(step, reader)
+      local expected = feeds.range(step, 300, step)
+      assert.same(expected, feeds.numbers(reader:take(#expected)))
+    end
+    for step = 1, 150 do
+      check(step, readers[step])
+      if step % 2 == 0 then
+        readers[step]:close()
+      end
+    end
+    -- Others take the places of those that have gone; what was retained is judged anew.
+    for step = 151, 220 do
+      check(step, open(router, "channels=a&start=earliest&step=" .. step))
+    end
+    for step = 2, 150, 30 do
+      check(step, open(router, "channels=a&start=earliest&step=" .. step))
+    end
+    feeds.burst(router, "a", 300, 301)
+    for step = 1, 149, 2 do
+      local first = 300 // step * step + step
+      local expected = feeds.range(first, 600, step)
+      assert.same(expected, feeds.numbers(readers[step]:take(#expected)))
     end
   end)
 

@@ -4,6 +4,7 @@ local json = require "cjson"
 local eventsource = require "spec.support.eventsource"
 local feeds = require "spec.stream.feeds"
 local http = require "spec.support.http"
+local loop = require "spec.support.loop"
 local server = require "spec.support.server"
 
 local function open(router, query, id)
@@ -195,6 +196,38 @@ describe("a stream that comes back", function()
     local refused = http.get(router.port, "/stream?channels=a&last_event_id=last%3Dmany")
     assert.equal(400, refused.status)
     assert.matches("last=20", refused.body)
+  end)
+
+  it("is told of ids that are hard to quote", function()
+    local ids = fill(router, "a", 2)
+    for _, id in ipairs { [[say "x" \ / ]] .. "\u{E9}", "\xFF\xFEbytes", "a,b;c=d", "-", "0" } do
+      local reader = open(router, "channels=a", id)
+      local info = json.decode(reader:next().data)
+      assert.equal("unknown", info.reason)
+      assert.equal(id:find "\xFF" and "??bytes" or id, info.requested)
+      assert.equal(ids[2], info.latest)
+      reader:close()
+    end
+  end)
+
+  it("gets no events that have become too old, however long others live", function()
+    router:stop()
+    router = feeds.start [[
+      sse.channel("old", { max_age = "1h" })
+      sse.channel("young", { max_age = "200ms" })
+    ]]
+    fill(router, "old", 1)
+    fill(router, "young", 3, 2)
+    local ids = fill(router, "old", 1, 5)
+    local deadline, gone = loop.now() + loop.limit(3), 0
+    while gone < 3 and loop.now() < deadline do
+      gone = http.get(router.port, "/stats"):json().evicted_age
+    end
+    assert.equal(3, gone)
+    local reader = open(router, "channels=old,young&start=earliest")
+    assert.same({ 1, 5 }, feeds.numbers(reader:take(2)))
+    reader = open(router, "channels=young", ids[1]:gsub("%d+$", "2"))
+    assert.equal("evicted", json.decode(reader:next().data).reason)
   end)
 
   it("goes on by a script's own ids, of several channels too", function()
