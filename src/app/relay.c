@@ -60,6 +60,17 @@ static void host_subscribe(void *context, connection_id connection, struct respo
                                   .response = head});
 }
 
+static void host_join(void *context, connection_id connection, struct subscription *subscription,
+                      uint64_t cursor, uint64_t began)
+{
+    outbox_push(outbox_for(context, connection),
+                &(struct message){.kind = MESSAGE_JOIN,
+                                  .connection = connection,
+                                  .number = subscription->definition->id,
+                                  .sequence = cursor,
+                                  .began = began});
+}
+
 static void host_move(void *context, connection_id connection, struct subscription *subscription)
 {
     outbox_push(outbox_for(context, connection),
@@ -100,6 +111,7 @@ struct vm_host relay_host(struct router *router)
     return (struct vm_host){.context = router,
                             .respond = host_respond,
                             .subscribe = host_subscribe,
+                            .join = host_join,
                             .move = host_move,
                             .stream = host_stream,
                             .send = host_send,
@@ -139,7 +151,7 @@ void relay_receive(void *context, struct message *message)
         subscriber_left(router, message->number);
         break;
     case MESSAGE_TAKEN:
-        vm_stream_taken(router->vm, message->connection);
+        vm_stream_taken(router->vm, message->connection, message->number);
         break;
     case MESSAGE_LAGGED:
         hub_count_lag(&router->hub, message->number);

@@ -19,6 +19,7 @@ void message_deinit(struct message *message)
         break;
     case MESSAGE_MOVE:
     case MESSAGE_LEFT:
+    case MESSAGE_JOIN:
     case MESSAGE_END:
     case MESSAGE_LEAVE:
     case MESSAGE_DRAIN:

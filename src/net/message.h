@@ -13,9 +13,10 @@ enum message_kind {
     /* To a shard. */
     MESSAGE_CHANGE,    /* change */
     MESSAGE_RESPOND,   /* connection, response */
-    MESSAGE_SUBSCRIBE, /* connection, response (the head; NULL for a stream of its own), number =
-                        * subscription, sequence = cursor
+    MESSAGE_SUBSCRIBE, /* connection, response (the head), number = subscription, sequence = cursor
                         */
+    MESSAGE_JOIN,      /* connection: the stream of its own goes on as a subscriber: number =
+                        * subscription, sequence = cursor, began */
     MESSAGE_MOVE,      /* connection, number = subscription: the subscriber goes on with that one */
     MESSAGE_STREAM,    /* connection, response (the head), number = heartbeat in milliseconds */
     MESSAGE_SEND,      /* connection, frame: for a stream of its own */
@@ -27,7 +28,8 @@ enum message_kind {
     MESSAGE_REQUEST, /* connection, exchange */
     MESSAGE_CLOSED,  /* connection, number = subscription or NO_SUBSCRIPTION */
     MESSAGE_LEFT,    /* connection, number = subscription that it was moved from */
-    MESSAGE_TAKEN,   /* connection: the stream of its own has sent all it was given */
+    MESSAGE_TAKEN,   /* connection: the stream of its own has sent all it was given, number = frames
+                      * since the last time */
     MESSAGE_LAGGED,  /* number = channel whose log a reader fell off */
     MESSAGE_DRAINED, /* number = shard: it has no connections left after MESSAGE_DRAIN */
 };
@@ -44,6 +46,7 @@ struct message {
         struct response *response;
         struct exchange *exchange;
         struct frame *frame;
+        uint64_t began; /* the last sequence when the stream was opened */
     };
 };
 

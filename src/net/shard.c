@@ -266,7 +266,8 @@ static void stop(struct shard *shard)
 /* The decision on a request whose connection is gone: what it promised is taken back. */
 static void decline(struct shard *shard, struct message *message)
 {
-    bool counts = message->kind == MESSAGE_SUBSCRIBE || message->kind == MESSAGE_MOVE;
+    bool counts = message->kind == MESSAGE_SUBSCRIBE || message->kind == MESSAGE_JOIN ||
+                  message->kind == MESSAGE_MOVE;
     if (counts || message->kind == MESSAGE_STREAM)
         shard_tell(shard, &(struct message){.kind = MESSAGE_CLOSED,
                                             .connection = message->connection,
@@ -281,13 +282,16 @@ static void receive_for(struct shard *shard, struct connection *connection, stru
         http1_respond(connection, message->response);
         break;
     case MESSAGE_SUBSCRIBE:
-        if (message->response == NULL) {
-            stream_join(connection, replica_audience(&shard->replica, message->number),
-                        message->sequence);
-            break;
-        }
         stream_subscribe(connection, message->response,
                          replica_audience(&shard->replica, message->number), message->sequence);
+        break;
+    case MESSAGE_JOIN:
+        /* The stream may have ended meanwhile. */
+        if (connection->state == CONNECTION_STREAMING)
+            stream_join(connection, replica_audience(&shard->replica, message->number),
+                        message->sequence, message->began);
+        else
+            decline(shard, message);
         break;
     case MESSAGE_MOVE:
         stream_move(connection, replica_audience(&shard->replica, message->number));

@@ -17,7 +17,7 @@ enum { PUMP_TURN = 1024 * 1024 }; /* bytes sent to one reader before the others 
 struct own_stream {
     struct log log;
     unsigned heartbeat;
-    bool untold; /* frames were sent since the script was told */
+    unsigned untold; /* frames that came since the script was told */
 };
 
 /* What one writev sends. */
@@ -112,10 +112,11 @@ static void caught_up(struct connection *connection, uint64_t cursor)
     if (connection->own != NULL) {
         struct own_stream *own = connection->own;
         log_evict(&own->log, cursor);
-        if (own->untold)
-            shard_tell(connection->shard,
-                       &(struct message){.kind = MESSAGE_TAKEN, .connection = connection->id});
-        own->untold = false;
+        if (own->untold > 0)
+            shard_tell(connection->shard, &(struct message){.kind = MESSAGE_TAKEN,
+                                                            .connection = connection->id,
+                                                            .number = own->untold});
+        own->untold = 0;
     }
     if (connection->ending) {
         if (connection->chunked)
@@ -225,13 +226,13 @@ void stream_subscribe(struct connection *connection, struct response *head,
     begin_sending(connection, head);
 }
 
-void stream_join(struct connection *connection, struct audience *audience, uint64_t cursor)
+void stream_join(struct connection *connection, struct audience *audience, uint64_t cursor,
+                 uint64_t began)
 {
     fanout_serve(connection->shard, audience);
     free_own(connection);
     audience_add(audience, &connection->subscriber, cursor);
-    /* What came after the cursor came while the stream was open, also where nothing is kept. */
-    connection->subscriber.joined = cursor;
+    connection->subscriber.joined = began;
     stream_pump(connection);
 }
 
@@ -276,7 +277,7 @@ void stream_send(struct connection *connection, struct frame *frame)
     if (connection->state != CONNECTION_STREAMING || connection->own == NULL)
         return;
     log_append(&connection->own->log, frame, NULL, 0);
-    connection->own->untold = true;
+    connection->own->untold++;
     /* While the socket is full, its readiness calls the pump. */
     if (!(connection->events & UV_WRITABLE))
         stream_pump(connection);

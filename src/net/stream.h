@@ -12,8 +12,10 @@ void stream_subscribe(struct connection *connection, struct response *head,
 /* Sends the head (takes the response); events come by stream_send. Heartbeat in milliseconds of
  * silence, 0 for none. */
 void stream_open(struct connection *connection, struct response *head, unsigned heartbeat);
-/* A stream of its own, which has sent all it was given, joins the audience at the cursor. */
-void stream_join(struct connection *connection, struct audience *audience, uint64_t cursor);
+/* A stream of its own, which has sent all it was given, joins the audience at the cursor. It has
+ * been open since the sequence `began`. */
+void stream_join(struct connection *connection, struct audience *audience, uint64_t cursor,
+                 uint64_t began);
 /* The subscriber goes on with another audience from where it is. Tells the script when it has left
  * the old one. */
 void stream_move(struct connection *connection, struct audience *audience);

@@ -19,7 +19,8 @@ struct backlog {
     connection_id connection;
     struct subscription *subscription;
     uint64_t cursor;
-    uint64_t began; /* the last event that was published then */
+    uint64_t began;  /* the last event that was published then */
+    unsigned unsent; /* frames of the page that the connection has not reported */
     struct mark *marks;
     uint32_t mark_count;
     char address[64];
@@ -118,6 +119,7 @@ static void advance(struct vm *vm, struct backlog *backlog)
             return;
         }
         backlog->cursor = page.last;
+        backlog->unsent = page.count;
         for (unsigned i = 0; i < page.count; i++)
             vm->host.send(vm->host.context, backlog->connection, page.frames[i]);
         free(page.frames);
@@ -129,8 +131,8 @@ static void advance(struct vm *vm, struct backlog *backlog)
         give_up(vm, backlog, lost);
         return;
     }
-    vm->host.subscribe(vm->host.context, backlog->connection, NULL, backlog->subscription,
-                       backlog->cursor);
+    vm->host.join(vm->host.context, backlog->connection, backlog->subscription, backlog->cursor,
+                  backlog->began);
     remove_backlog(vm, backlog);
 }
 
@@ -150,12 +152,14 @@ void backlog_start(struct vm *vm, connection_id connection, const char *address,
     publication_advance(vm);
 }
 
-bool backlog_taken(struct vm *vm, connection_id connection)
+bool backlog_taken(struct vm *vm, connection_id connection, unsigned frames)
 {
     struct backlog *backlog = map_get(&vm->backlogs, key_of(&connection));
     if (backlog == NULL)
         return false;
-    if (!backlog->given_up)
+    /* The next page may replace what the connection reads from only when this one is through. */
+    backlog->unsent -= frames;
+    if (backlog->unsent == 0 && !backlog->given_up)
         advance(vm, backlog);
     publication_advance(vm);
     return true;

@@ -12,8 +12,8 @@
 void backlog_start(struct vm *vm, connection_id connection, const char *address,
                    struct response *head, struct subscription *subscription, uint64_t cursor);
 
-/* The connection has sent a page. False when it is none of ours. */
-bool backlog_taken(struct vm *vm, connection_id connection);
+/* The connection has sent so many frames. False when it is none of ours. */
+bool backlog_taken(struct vm *vm, connection_id connection, unsigned frames);
 /* The connection is gone while it read. False when it is none of ours. */
 bool backlog_closed(struct vm *vm, connection_id connection);
 /* The reader goes on with another subscription, whose reference it takes. False when it is none of

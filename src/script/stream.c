@@ -252,14 +252,17 @@ void vm_stream_closed(struct vm *vm, connection_id connection)
     unref(stream);
 }
 
-void vm_stream_taken(struct vm *vm, connection_id connection)
+void vm_stream_taken(struct vm *vm, connection_id connection, unsigned frames)
 {
     struct stream *stream = map_get(&vm->streams, key_of(&connection));
     if (stream == NULL) {
-        backlog_taken(vm, connection);
+        backlog_taken(vm, connection, frames);
         return;
     }
-    stream->frames = 0;
+    /* Others may be on their way. */
+    stream->frames -= frames < stream->frames ? frames : stream->frames;
+    if (stream->frames > 0)
+        return;
     stream->bytes = 0;
     stream->references++;
     wake_senders(stream);

@@ -21,6 +21,9 @@ struct vm_host {
     void (*respond)(void *context, connection_id connection, struct response *response);
     void (*subscribe)(void *context, connection_id connection, struct response *head,
                       struct subscription *subscription, uint64_t cursor);
+    /* A stream of its own, which began after that sequence, goes on as a subscriber. */
+    void (*join)(void *context, connection_id connection, struct subscription *subscription,
+                 uint64_t cursor, uint64_t began);
     /* The subscriber goes on with another subscription. */
     void (*move)(void *context, connection_id connection, struct subscription *subscription);
     void (*stream)(void *context, connection_id connection, struct response *head,
@@ -146,8 +149,8 @@ void vm_files(struct vm *vm, void (*each)(void *context, const char *path), void
 void vm_dispatch(struct vm *vm, connection_id connection, struct exchange *exchange);
 /* A stream has ended on the connection. */
 void vm_stream_closed(struct vm *vm, connection_id connection);
-/* A stream of the script's own has sent all that it was given. */
-void vm_stream_taken(struct vm *vm, connection_id connection);
+/* A stream of the script's own has sent so many frames more, which were all it was given then. */
+void vm_stream_taken(struct vm *vm, connection_id connection, unsigned frames);
 /* Runs the handlers of sse.on(name). */
 void vm_emit(struct vm *vm, const char *name);
 /* A subscriber's stream has ended: tells those of sse.on "unsubscribe". */
