@@ -38,6 +38,21 @@ function Failures:add(delay)
   return math.max(delay, wait)
 end
 
+local guard_meta = {}
+
+--- The task was stopped by an error that nothing catches, such as the time budget's; or the script has gone.
+function guard_meta.__close(guard)
+  if not guard.done and not core.is_retired() then
+    guard.fn()
+  end
+end
+
+--- A value for a `<close>` variable: calls `fn` when the block ends before its field `done` is set.
+---@param fn function
+function M.guard(fn)
+  return setmetatable({ fn = fn }, guard_meta)
+end
+
 --- Calls a function of the script that may fail: its error is logged with traceback, and counted.
 ---@return boolean whether it returned
 function Failures:call(fn, ...)

@@ -71,9 +71,22 @@ local function ask(self)
   return nil
 end
 
-local function turn(self)
+local turn
+
+local function turn_later(self, wait)
+  self.timer = core.timer(math.max(wait, 0.001), false, function()
+    turn(self)
+  end)
+end
+
+function turn(self)
+  local guard <close> = failures.guard(function()
+    forget(self)
+    turn_later(self, self.failures:add(self.interval))
+  end)
   local begun = core.monotonic()
   local ok, message = ask(self)
+  guard.done = true
   if self.stopped then
     return
   end
@@ -87,9 +100,7 @@ local function turn(self)
       core.log("warn", ("%s: %s; asks again in %.1f s"):format(self.failures.what, message, wait))
     end
   end
-  self.timer = core.timer(math.max(wait, 0.001), false, function()
-    turn(self)
-  end)
+  turn_later(self, wait)
 end
 
 local function check_url(url)

@@ -10,7 +10,8 @@ local state = require "sse.state"
 
 local M = {}
 
-local HEAD_TIMEOUT = 30 -- seconds that a server may take to answer
+local TURN = 0.02 -- seconds after which others have their turn
+local SHORTEST = 0.01 -- seconds between two connections, whatever the server asks for
 
 local function start_id(value)
   if type(value) == "string" and not value:find "[\r\n\0]" then
@@ -23,6 +24,7 @@ local RULES = {
   headers = { type = fetch.headers, default = {} },
   last_event_id = { type = start_id },
   retry = { type = "duration", default = "3s" },
+  timeout = { type = "duration", default = "30s" },
   idle = { type = "duration" },
   ca = { type = fetch.ca },
   insecure = { type = "boolean" },
@@ -106,6 +108,7 @@ local function publish_all(self, events)
       failure = failure or message
     elseif not failure then
       self.last_event_id = event.id
+      self.storing:clear()
     elseif event.bears_id then
       self.ahead[event.id] = true
     end
@@ -113,9 +116,19 @@ local function publish_all(self, events)
   return not failure, failure
 end
 
+--- Lets others have their turn, when it is time.
+local function take_turns(self)
+  local now = core.monotonic()
+  if now > self.turn_ends then
+    core.sleep(0)
+    self.turn_ends = core.monotonic() + TURN
+  end
+end
+
 --- Calls the script's function for each event. One that fails and fails is given time.
 local function call_all(self, events)
   for _, event in ipairs(events) do
+    take_turns(self)
     if self.state == "closed" then
       return true
     end
@@ -198,7 +211,7 @@ end
 --- Waits for the head; nil and what went wrong when there is none.
 local function await_head(self, transfer)
   local late = false
-  local watchdog = core.timer(HEAD_TIMEOUT, false, function()
+  local watchdog = core.timer(self.options.timeout, false, function()
     late = true
     transfer:close()
   end)
@@ -207,7 +220,7 @@ local function await_head(self, transfer)
   if status then
     return status, fetch.parse_head(head)
   elseif late then
-    return nil, ("no answer in %d s"):format(HEAD_TIMEOUT)
+    return nil, ("no answer in %g s"):format(self.options.timeout)
   end
   return nil, self.state ~= "closed" and ("%s (%s)"):format(head, code) or nil
 end
@@ -233,12 +246,14 @@ local function read_all(self, transfer)
     end
     local ok, refused = take(self, reader, bytes)
     if not ok then
-      return nil, refused
+      return nil, refused, self.storing
     end
+    take_turns(self)
   end
 end
 
---- One connection, to its end. Nil and a message when it failed before it was open, or the events could not be kept.
+--- One connection, to its end. Nil, a message and what to count it by, when it failed before it was open or the events
+--- could not be kept.
 local function connect(self)
   find_start(self)
   local transfer <close> = open(self)
@@ -266,14 +281,14 @@ end
 local attempt
 
 --- Comes back after the reconnection time, and up to half of it more, so that many do not come at once.
-local function come_back(self, opened, message)
+local function come_back(self, opened, message, counter)
   self.transfer = nil
   if self.state == "closed" then
     return
   end
   self.state = "connecting"
-  local delay = opened and self.retry or self.attempts:add(self.retry)
-  delay = delay * (1 + math.random() / 2)
+  local delay = opened and self.retry or (counter or self.attempts):add(self.retry)
+  delay = math.max(delay, SHORTEST) * (1 + math.random() / 2)
   core.log(opened and "info" or "warn", ("%s: %s; comes back in %.1f s"):format(self.what,
     message or "the server has ended the stream", delay))
   self.timer = core.timer(delay, false, function()
@@ -282,12 +297,12 @@ local function come_back(self, opened, message)
 end
 
 function attempt(self)
-  local ok, opened, message = xpcall(connect, debug.traceback, self)
-  if not ok then
-    core.report(self.what, tostring(opened))
-    opened, message = nil, "an error"
-  end
-  come_back(self, opened, message)
+  local guard <close> = failures.guard(function()
+    come_back(self, nil, "an error")
+  end)
+  local opened, message, counter = connect(self)
+  guard.done = true
+  come_back(self, opened, message, counter)
 end
 
 -- Definition
@@ -338,8 +353,8 @@ function M.upstream(url, given, target)
   defined[name] = (defined[name] or 0) + 1
   local self = { address = url, name = name, what = what, fn = fn, channel = channel, options = checked }
   self.url = fetch.show_url(url)
-  self.state, self.retry, self.ahead = "connecting", checked.retry, {}
-  self.attempts, self.calls = failures.new(what), failures.new(what)
+  self.state, self.retry, self.ahead, self.turn_ends = "connecting", checked.retry, {}, 0
+  self.attempts, self.calls, self.storing = failures.new(what), failures.new(what), failures.new(what)
   self.kept = state.get(("sse.upstream %s %d"):format(name, defined[name]))
   -- Not before the script has taken over.
   self.timer = core.timer(0, false, function()

@@ -310,7 +310,7 @@ function Upstream:stop() end
 
 --- Listens to another server's event stream and comes back after every end; a channel gets its events with their ids.
 ---@param url string
----@param options? { headers: table<string, string>, last_event_id: string, retry: sse.Duration, idle: sse.Duration, ca: string, insecure: boolean }
+---@param options? { headers: table<string, string>, last_event_id: string, retry: sse.Duration, timeout: sse.Duration, idle: sse.Duration, ca: string, insecure: boolean }
 ---@param target sse.Channel|string|fun(event: { event?: string, data: string, id?: string })
 ---@return sse.Upstream
 function sse.upstream(url, options, target) end

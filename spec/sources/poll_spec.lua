@@ -102,6 +102,16 @@ describe("sse.poll", function()
     assert.matches('\r\nIf%-None%-Match: "1"\r\n', heads[4])
   end)
 
+  it("outlives a function that takes too long", function()
+    poll(serve { "200 OK", "x" }, [[function()
+      local state = sse.state "calls"
+      state.count = (state.count or 0) + 1
+      if state.count == 1 then while true do end end
+      sse.log.info "done"
+    end]])
+    router:wait_log "done"
+  end)
+
   it("stops when it is told to, and with its script", function()
     poll(serve { "200 OK", "x" })
     wait_requests(2)

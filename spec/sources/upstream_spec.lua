@@ -250,6 +250,49 @@ describe("sse.upstream", function()
     router:wait_log "all"
   end)
 
+  it("outlives a function that takes too long", function()
+    local url = serve(stream "data: 1\n\n", stream "data: 2\n\n")
+    router = server.start(([[
+      local sse = require "sse"
+      sse.upstream(%q, { retry = "10ms" }, function(event)
+        if event.data == "1" then while true do end end
+        sse.log.info("got", event.data)
+      end)
+    ]]):format(url), { args = { "--budget", "100ms" } })
+    router:wait_log "got 2"
+  end)
+
+  it("comes back when the server does not answer, and when it falls silent", function()
+    local url = serve(function() end, stream "data: 1\n\n", stream "data: 2\n\n")
+    router = server.start(listener(url, '{ retry = "10ms", timeout = "50ms", idle = "1s" }'))
+    local seen = eventsource.open(router.port, "/seen")
+    assert.equal("1", seen:next_json().data)
+    router:wait_log "no answer in 0.05 s"
+    assert.equal("2", seen:next_json().data)
+    router:wait_log "%(ETIMEDOUT%); comes back"
+  end)
+
+  it("lets others have their turn while much arrives", function()
+    local url = serve(stream(("data: x\n\n"):rep(1500)))
+    router = server.start(([[
+      local sse = require "sse"
+      local count = 0
+      sse.upstream(%q, function()
+        local till = sse.now() + 0.001
+        while sse.now() < till do end
+        count = count + 1
+        if count == 1500 then sse.log.info "all" end
+      end)
+      sse.get("/count", function() return { count = count } end)
+    ]]):format(url))
+    loop.eventually(function()
+      return http.get(router.port, "/count"):json().count > 0
+    end, nil, "the first event")
+    assert.is_true(http.get(router.port, "/count"):json().count < 1500)
+    router:wait_log "all"
+    assert.is_nil(router:log():find("error", 1, true))
+  end)
+
   it("raises mistakes at the script's line", function()
     local function raised(code)
       local result = server.run { "--check", "-e", 'local sse = require "sse"\n' .. code }

@@ -9,6 +9,10 @@
 #include "script/task.h"
 #include "script/transfer.h"
 
+enum {
+    PORTION = 65536
+}; /* bytes given at once, so that one entry into Lua has not too much to do */
+
 static const char metatable[] = "sse.transfer";
 
 /* A transfer of the script's. It lives as long as its userdata is neither closed nor collected. */
@@ -162,8 +166,9 @@ static int push_bytes(lua_State *L, struct fetch *fetch)
 {
     struct transfer *transfer = fetch->transfer;
     if (transfer->body.length > 0) {
-        lua_pushlstring(L, transfer->body.data, transfer->body.length);
-        buffer_clear(&transfer->body);
+        size_t length = transfer->body.length < PORTION ? transfer->body.length : PORTION;
+        lua_pushlstring(L, transfer->body.data, length);
+        buffer_consume(&transfer->body, length);
         transfer_resume(transfer);
         return 1;
     }

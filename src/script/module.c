@@ -188,6 +188,13 @@ static int l_hash(lua_State *L)
     return 1;
 }
 
+/* core.is_retired() -> whether another script has taken this one's place */
+static int l_is_retired(lua_State *L)
+{
+    lua_pushboolean(L, vm_of(L)->retired);
+    return 1;
+}
+
 /* core.random_id() -> 32 hex digits that nobody can guess */
 static int l_random_id(lua_State *L)
 {
@@ -297,6 +304,7 @@ static int l_open(lua_State *L)
         {"is_utf8", l_is_utf8},
         {"random_id", l_random_id},
         {"reload", l_reload},
+        {"is_retired", l_is_retired},
         {"is_loading", l_is_loading},
         {"hash", l_hash},
         {"state", takeover_state},

@@ -68,9 +68,11 @@ static struct timer *new_timer(struct vm *vm)
     return timer;
 }
 
+/* At least 1: libuv runs timers that are due already in the same turn, before any socket, so that a
+ * loop around sse.sleep(0) would leave no time for anything else. */
 static uint64_t milliseconds(double seconds)
 {
-    return (uint64_t)ceil(seconds * 1000);
+    return seconds > 0 ? (uint64_t)ceil(seconds * 1000) : 1;
 }
 
 /* sse.sleep */
@@ -141,8 +143,6 @@ static int l_timer(lua_State *L)
     lua_pushvalue(L, 3);
     timer->function = luaL_ref(L, LUA_REGISTRYINDEX);
     uint64_t interval = milliseconds(seconds);
-    if (interval == 0 && repeats)
-        interval = 1;
     uv_update_time(timer->vm->loop);
     uv_timer_start(&timer->handle, on_tick, interval, repeats ? interval : 0);
     return 1;

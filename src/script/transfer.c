@@ -328,7 +328,7 @@ void transfer_close(struct transfer *transfer)
 
 void transfer_resume(struct transfer *transfer)
 {
-    if (!transfer->paused || transfer->done)
+    if (!transfer->paused || transfer->done || transfer->body.length > BODY_LIMIT / 2)
         return;
     transfer->paused = false;
     curl_easy_pause(transfer->easy, CURLPAUSE_CONT);

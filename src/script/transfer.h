@@ -45,7 +45,7 @@ struct transfer {
     transfer_ready_fn ready;
     void *context;
     struct buffer head; /* the last response's, with its status line */
-    struct buffer body; /* not read yet; the reader clears it */
+    struct buffer body; /* not read yet; the reader consumes it */
     long follow;
     bool redirects; /* the head is of a response that is followed elsewhere */
     bool has_head;
