@@ -79,8 +79,9 @@ describe("sse-router new", function()
 
   it("refuses wrong arguments", function()
     for _, args in ipairs {
-      {}, { "" }, { "a.b" }, { "7news" }, { "a b" }, { '"' }, { "a", "--from" }, { "a", "--form", "feed" },
-      { "a", "b" }, { "a", "--from", "" }, { "a", "--from", ("x"):rep(1000) }, { ("x"):rep(101) }, { ("x/"):rep(3000) .. "a" },
+      {}, { "" }, { "a.b" }, { "7news" }, { "a b" }, { '"' }, { "a", "--from" }, { "a", "b" },
+      { "a", "--form", "feed" }, { "a", "--from", "" }, { "a", "--from", ("x"):rep(1000) }, { ("x"):rep(101) },
+      { ("x/"):rep(3000) .. "a" },
     } do
       local result = new(table.unpack(args))
       assert.equal(2, result.status, table.concat(args, " "))

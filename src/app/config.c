@@ -100,6 +100,9 @@ static void print_help(void)
         "                      script says; may be repeated; port 0 takes a free one\n"
         "  --threads N         I/O threads; 0 runs all on one (default: one per core)\n"
         "  --check             load the script, print its routes, channels and timers, and end\n"
+        "  --watch             reload the script when its files change\n"
+        "  --types DIR         write sse.lua (for an editor) and sse/testing.lua (for your specs)\n"
+        "                      into this folder, and end\n"
         "  --log-level LEVEL   debug, info, warn, error or quiet (default: info)\n"
         "  --scripts DIR       take the Lua half of the sse module from this folder\n"
         "  --debug-gc          collect Lua's garbage after each entry into the script\n"
@@ -218,20 +221,33 @@ static bool apply_number(struct config *config, int index, int *status)
     return fail(status, message, optarg);
 }
 
-/* Always false: the program ends here. */
-static bool write_types(int *status, const char *folder)
+static bool write_library_file(int *status, const char *folder, const char *name, const char *from)
 {
     char path[4096];
-    const struct library_file *types = library_find("annotations");
-    snprintf(path, sizeof path, "%s/sse.lua", folder);
+    const struct library_file *text = library_find(from);
+    snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *file = fopen(path, "w");
-    bool ok = file != NULL && fwrite(types->text, 1, types->length, file) == types->length;
+    bool ok = file != NULL && fwrite(text->text, 1, text->length, file) == text->length;
     if (file != NULL && fclose(file) != 0)
         ok = false;
     if (!ok)
         return fail(status, "cannot write '%s'", path);
     printf("wrote %s\n", path);
-    return *status = 0, false;
+    return true;
+}
+
+/* What is of use outside of the router: the annotations for an editor, and sse.testing for specs.
+ * Always false: the program ends here. */
+static bool write_types(int *status, const char *folder)
+{
+    char modules[4096];
+    if (!write_library_file(status, folder, "sse.lua", "annotations"))
+        return false;
+    snprintf(modules, sizeof modules, "%s/sse", folder);
+    mkdir(modules, 0777); /* it may be there already; else the writing fails */
+    if (write_library_file(status, folder, "sse/testing.lua", "testing"))
+        *status = 0;
+    return false;
 }
 
 /* False when the program ends here. */
