@@ -146,7 +146,6 @@ function M.open(url, checked)
     identity = checked.identity,
     timeout = checked.timeout and milliseconds(checked.timeout) or 0,
     connect_timeout = milliseconds(math.min(checked.timeout or 30, 30)),
-    idle = checked.idle and math.max(1, math.ceil(checked.idle)) or 0,
     follow = checked.follow,
   }
 end

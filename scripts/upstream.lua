@@ -204,7 +204,6 @@ local function open(self)
     identity = true,
     ca = self.options.ca,
     insecure = self.options.insecure,
-    idle = self.options.idle,
   })
 end
 
@@ -237,12 +236,44 @@ local function refusal(status, headers)
   end
 end
 
+--- Ends a transfer that has been silent for too long; what the script does with an event does not count. For a
+--- `<close>` variable.
+local function watch_silence(self, transfer)
+  local limit = self.options.idle
+  local timer = limit and core.timer(limit / 4, true, function()
+    if self.listening_since and core.monotonic() - self.listening_since > limit then
+      self.silent = true
+      transfer:close()
+    end
+  end)
+  return setmetatable({}, {
+    __close = function()
+      if timer then
+        timer:stop()
+      end
+    end,
+  })
+end
+
+--- The next bytes; nil and perhaps a message at the end.
+local function read(self, transfer)
+  self.listening_since = core.monotonic()
+  local bytes, message, code = transfer:read()
+  self.listening_since = nil
+  if bytes then
+    return bytes
+  elseif self.silent then
+    return nil, ("silent for more than %g s"):format(self.options.idle)
+  end
+  return nil, message and ("%s (%s)"):format(message, code)
+end
+
 local function read_all(self, transfer)
   local reader = event_reader.new(self.last_event_id, core.event_limit())
   while self.state ~= "closed" do
-    local bytes, message, code = transfer:read()
+    local bytes, message = read(self, transfer)
     if not bytes then
-      return true, message and ("%s (%s)"):format(message, code)
+      return true, message
     end
     local ok, refused = take(self, reader, bytes)
     if not ok then
@@ -275,6 +306,8 @@ local function connect(self)
   self.state = "open"
   self.attempts:clear()
   core.log("debug", self.what .. ": open")
+  self.silent, self.listening_since = false, nil
+  local _ <close> = watch_silence(self, transfer)
   return read_all(self, transfer)
 end
 

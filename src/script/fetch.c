@@ -104,7 +104,7 @@ static struct curl_slist *read_headers(lua_State *L)
 }
 
 /* core.transfer { url =, method =, headers = { "name: value" }, body =, ca =, insecure =,
- * identity =, timeout =, connect_timeout =, idle =, follow = } -> transfer */
+ * identity =, timeout =, connect_timeout =, follow = } -> transfer */
 static int l_transfer(lua_State *L)
 {
     struct vm *vm = vm_of(L);
@@ -120,7 +120,6 @@ static int l_transfer(lua_State *L)
                                        .identity = flag(L, "identity"),
                                        .timeout = number_field(L, "timeout"),
                                        .connect_timeout = number_field(L, "connect_timeout"),
-                                       .idle = number_field(L, "idle"),
                                        .follow = number_field(L, "follow")};
     options.body.data = text_field(L, "body", &options.body.length);
     options.headers = read_headers(L);

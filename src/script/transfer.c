@@ -266,8 +266,6 @@ static void set_limits(CURL *easy, const struct transfer_options *options)
 {
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, options->timeout);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, options->connect_timeout);
-    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, options->idle > 0 ? 1L : 0L);
-    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, options->idle);
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, options->follow > 0 ? 1L : 0L);
     curl_easy_setopt(easy, CURLOPT_MAXREDIRS, options->follow);
 }

@@ -32,7 +32,6 @@ struct transfer_options {
     bool identity;              /* asks for no compression */
     long timeout;               /* milliseconds for all; 0 for no limit */
     long connect_timeout;       /* milliseconds */
-    long idle;                  /* seconds of silence that end it; 0 for no limit */
     long follow;                /* redirects */
 };
 
