@@ -1,6 +1,7 @@
 -- The script that the specs of streams run, and what they ask of it. Channels "a", "b", ... are there as soon
 -- as somebody names them; a spec declares those that need options.
 
+local files = require "spec.support.files"
 local http = require "spec.support.http"
 local loop = require "spec.support.loop"
 local server = require "spec.support.server"
@@ -139,6 +140,16 @@ function M.wait_subscribers(router, channel, count, seconds)
     end
     found = M.subscribers(router, channel)
   end
+end
+
+--- What the process has in memory of its own, in bytes. Pages shared with others are not counted, since their share
+--- moves. Nil under a sanitizer, which keeps freed memory back.
+---@param router support.Server
+---@return integer|nil
+function M.memory(router)
+  local maps = files.read(("/proc/%d/maps"):format(router.pid))
+  local status = files.read(("/proc/%d/status"):format(router.pid))
+  return not maps:find "lib[at]san" and tonumber(status:match "RssAnon:%s*(%d+)") * 1024 or nil
 end
 
 --- The data of events of `burst` as a list of their numbers.

@@ -152,7 +152,7 @@ describe("a reader that takes nothing", function()
   end)
 
   it("is not dropped as long as it takes a little now and then", function()
-    local router = feeds.start(channels, { args = { "--stall-timeout", "400ms" } })
+    local router = feeds.start(channels, { args = { "--stall-timeout", "1s" } })
     local wire = proxy.start(router.port, { window = 4096 })
     local reader = eventsource.open(wire.port, "/stream?channels=long", { reconnect = false }):wait_open()
     wire:freeze()
@@ -166,7 +166,7 @@ describe("a reader that takes nothing", function()
       wire:freeze()
       loop.holds(function()
         return wire.live == 1
-      end, 0.2, "the stream goes on")
+      end, 0.25, "the stream goes on")
     end
     wire:thaw()
     check_counts_up(feeds.numbers(reader:take(500)), 1)
@@ -226,24 +226,26 @@ describe("a reader that takes nothing", function()
         end,
       }):wait_open()
     end
-    local from, round, highest = loop.now(), 0, 0
+    local from, round, before = loop.now(), 0, nil
     while loop.now() - from < 10 do
       round = round + 1
       feeds.burst(router, "short,skip,a", 6, round * 6, event_size)
       loop.wait_until(function()
         return seen[1] == round * 6 and seen[2] == round * 2 and seen[3] == round * 2 and seen[4] == round * 2
       end, nil, "everybody's events")
-      if round == 300 then
-        highest = router:memory().resident
+      if round == 50 then
+        before = feeds.memory(router)
       end
     end
-    assert.is_true(round > 300, round .. " rounds")
+    assert.is_true(round > 60, round .. " rounds")
     for index = 1, #readers do
       assert.equal("open", readers[index]:state())
-      assert.is_true(longest[index] < 1, ("%g s without an event"):format(longest[index]))
+      assert.is_true(longest[index] < 3, ("%g s without an event"):format(longest[index]))
     end
-    local grown = router:memory().resident - highest
-    assert.is_true(grown < 8 * 2 ^ 20, ("%d bytes more than after 300 rounds"):format(grown))
+    if before then
+      local grown = feeds.memory(router) - before
+      assert.is_true(grown < 4 * 2 ^ 20, ("%d bytes more than after 50 rounds"):format(grown))
+    end
     -- It is still there where its channels skip, and goes on.
     stuck[2]:resume()
     assert.equal("lagged", json.decode(stuck[2]:next_named("reset").data).reason)
