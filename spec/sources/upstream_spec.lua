@@ -361,6 +361,25 @@ describe("sse.upstream", function()
     assert.matches("\r\nLast%-Event%-ID: 3\r\n", heads[2])
   end)
 
+  it("holds one connection, however often the script is loaded anew", function()
+    local url = serve(stream "id: 1\ndata: a\n\n", stream())
+    router = server.start(listener(url))
+    wait_state "open"
+    local before
+    for round = 1, 20 do
+      router:kill "sighup"
+      wait_requests(round + 1)
+      loop.wait_until(function()
+        return toy.ended == round
+      end, nil, "the old connection's end")
+      wait_state "open"
+      before = before or router:descriptors()
+    end
+    loop.eventually(function()
+      return router:descriptors() <= before
+    end, nil, "as many descriptors as before")
+  end)
+
   it("tells that the server could not continue", function()
     local url = serve(stream 'event: reset\ndata: {"reason":"evicted"}\n\nid: 4\ndata: on\n\n')
     router = server.start(listener(url))
