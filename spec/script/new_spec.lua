@@ -1,9 +1,11 @@
 -- `sse-router new`: a script and a page to start from, which work as they are.
 
+local uv = require "luv"
 local eventsource = require "spec.support.eventsource"
 local files = require "spec.support.files"
 local http = require "spec.support.http"
 local page = require "spec.support.page"
+local process = require "spec.support.process"
 local server = require "spec.support.server"
 
 local templates = { "feed", "private", "jobs", "metrics" }
@@ -16,8 +18,13 @@ describe("sse-router new", function()
   end)
   after_each(server.stop_all)
 
+  --- Not through server.run, whose further arguments ($SSE_ROUTER_ARGS) would come before "new".
   local function new(...)
-    return server.run({ "new", ... }, { cwd = folder })
+    local binary = assert(uv.fs_realpath(server.binary))
+    local child = process.spawn({ binary, "new", ... }, { cwd = folder })
+    child:wait_exit()
+    child:assert_no_report()
+    return { status = child.status, stdout = child:text "stdout", stderr = child:text "stderr" }
   end
 
   --- Writes a template's files and serves them.
@@ -70,7 +77,7 @@ describe("sse-router new", function()
   end)
 
   it("writes into other folders, and says when it cannot", function()
-    assert.equal(0, server.run({ "new", folder .. "/deep" }).status)
+    assert.equal(0, new(folder .. "/deep").status)
     assert.matches('sse.file "deep.html"', files.read(folder .. "/deep.lua"), 1, true)
     local result = new "nowhere/news"
     assert.equal(3, result.status)

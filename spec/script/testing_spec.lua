@@ -1,5 +1,6 @@
 -- `require "sse.testing"`: specs of a script's author, under plain Lua.
 
+local uv = require "luv"
 local files = require "spec.support.files"
 local loop = require "spec.support.loop"
 local process = require "spec.support.process"
@@ -107,10 +108,9 @@ describe("sse.testing", function()
     local folder = files.directory()
     assert.equal(0, server.run({ "--types", folder }).status)
     assert.equal(files.read "scripts/testing.lua", files.read(folder .. "/sse/testing.lua"))
-    local binary = server.binary:sub(1, 1) == "/" and server.binary or os.getenv "PWD" .. "/" .. server.binary
     local result = process.run({ "busted", "--lua=lua5.4" }, {
       cwd = "examples",
-      env = { LUA_PATH = folder .. "/?.lua;;", SSE_ROUTER = binary },
+      env = { LUA_PATH = folder .. "/?.lua;;", SSE_ROUTER = assert(uv.fs_realpath(server.binary)) },
       seconds = 30,
     })
     assert.equal(0, result.status, result.stdout)
