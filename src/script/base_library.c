@@ -148,8 +148,7 @@ static int l_xpcall(lua_State *L)
 static int l_finalize(lua_State *L)
 {
     struct vm *vm = vm_of(L);
-    bool limited = vm->limited;
-    vm->limited = false;
+    bool limited = call_unlimit(vm);
     lua_settop(L, 1);
     lua_State *own = lua_newthread(L);
     lua_pushvalue(L, lua_upvalueindex(1));
@@ -157,7 +156,7 @@ static int l_finalize(lua_State *L)
     lua_xmove(L, own, 2);
     if (call_function(vm, own, 1, 0) == CALL_FAILED)
         vm_report(vm, "__gc", lua_tostring(own, -1));
-    vm->limited = limited;
+    call_limit(vm, limited);
     return 0;
 }
 

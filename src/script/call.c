@@ -87,6 +87,18 @@ static void leave(struct vm *vm, const struct entry *entry)
         lua_gc(vm->L, LUA_GCCOLLECT);
 }
 
+bool call_unlimit(struct vm *vm)
+{
+    bool limited = vm->limited;
+    vm->limited = false;
+    return limited;
+}
+
+void call_limit(struct vm *vm, bool limited)
+{
+    vm->limited = limited;
+}
+
 lua_State *call_switch(struct vm *vm, lua_State *L)
 {
     lua_State *before = vm->running;
@@ -104,16 +116,21 @@ static int l_tostring(lua_State *L)
     return 1;
 }
 
-/* Pushes the error's text: strings as they are, other values by __tostring, or by their type. */
+/* Pushes the error's text: strings as they are, other values by __tostring, or by their type. To be
+ * called without a limit of memory: there may be none left. */
 static const char *push_text(lua_State *L, int index)
 {
+    struct vm *vm = vm_of(L);
     if (lua_isstring(L, index)) {
         lua_pushvalue(L, index);
         return lua_tostring(L, -1);
     }
     lua_pushcfunction(L, l_tostring);
     lua_pushvalue(L, index);
-    if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
+    vm->limited = vm->options.memory > 0;
+    int status = lua_pcall(L, 1, 1, 0);
+    vm->limited = false;
+    if (status != LUA_OK) {
         lua_pop(L, 1);
         lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, index));
     }
@@ -124,11 +141,9 @@ static const char *push_text(lua_State *L, int index)
 static int on_error(lua_State *L)
 {
     struct vm *vm = vm_of(L);
-    bool limited = vm->limited;
-    const char *text = push_text(L, 1);
-    vm->limited = false;
-    luaL_traceback(L, L, text, 1);
-    vm->limited = limited;
+    bool limited = call_unlimit(vm);
+    luaL_traceback(L, L, push_text(L, 1), 1);
+    call_limit(vm, limited);
     return 1;
 }
 
@@ -149,6 +164,7 @@ enum call_outcome call_function(struct vm *vm, lua_State *L, int arguments, int 
 static int l_describe(lua_State *L)
 {
     lua_State *coroutine = lua_touserdata(L, 2);
+    call_unlimit(vm_of(L));
     lua_pushvalue(L, 3);
     push_text(L, 1);
     lua_concat(L, 2);
@@ -162,6 +178,7 @@ static int l_describe(lua_State *L)
 static char *describe(struct vm *vm, lua_State *from, lua_State *coroutine, const char *place)
 {
     lua_State *L = vm_state(vm);
+    bool limited = call_unlimit(vm);
     lua_checkstack(L, 8);
     lua_checkstack(from, 1);
     lua_pushcfunction(L, l_describe);
@@ -175,6 +192,7 @@ static char *describe(struct vm *vm, lua_State *from, lua_State *coroutine, cons
     call_function(vm, L, 3, 1);
     char *text = memory_copy(lua_tostring(L, -1), lua_rawlen(L, -1));
     lua_pop(L, 1);
+    call_limit(vm, limited);
     return text;
 }
 
@@ -196,7 +214,7 @@ enum call_outcome call_resume(struct vm *vm, lua_State *coroutine, int arguments
     int status = lua_resume(coroutine, from, arguments, results);
     bool stopped = status == LUA_YIELD && budget_has_stopped(vm->budget, coroutine);
     bool failed = stopped || (status != LUA_OK && status != LUA_YIELD);
-    vm->limited = false;
+    call_unlimit(vm);
     if (stopped && lua_checkstack(coroutine, 2))
         budget_push_message(vm->budget, coroutine);
     leave(vm, &entry);

@@ -26,6 +26,11 @@ enum call_outcome call_resume(struct vm *vm, lua_State *coroutine, int arguments
 /* Closes a coroutine: its to-be-closed variables run. Errors in them are reported as of `what`. */
 void call_close(struct vm *vm, lua_State *coroutine, const char *what);
 
+/* For C code within an entry that an error of Lua's must not cut short: memory has no limit until
+ * call_limit, which is given the result. */
+bool call_unlimit(struct vm *vm);
+void call_limit(struct vm *vm, bool limited);
+
 /* Notes that another coroutine runs inside the entry. Returns the one before. */
 lua_State *call_switch(struct vm *vm, lua_State *L);
 

@@ -252,6 +252,7 @@ void judge_commit(lua_State *L, struct channel *channel, struct frame *frame, in
     uint32_t words = channel_verdict_words(channel);
     uint64_t *bits = NULL;
     int top = lua_gettop(L);
+    bool limited = call_unlimit(vm_of(L));
     vm_of(L)->pipeline->judging++;
     if (words > 0 && lua_checkstack(L, 16)) {
         bits = memory_zero(words, sizeof *bits);
@@ -264,5 +265,6 @@ void judge_commit(lua_State *L, struct channel *channel, struct frame *frame, in
     lua_settop(L, top);
     hub_commit(hub, channel, frame, bits, variants);
     vm_of(L)->pipeline->judging--;
+    call_limit(vm_of(L), limited);
     free(bits);
 }

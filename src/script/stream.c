@@ -223,6 +223,7 @@ static int l_stream(lua_State *L)
         vm->host.respond(vm->host.context, pending->connection, head);
         return 0;
     }
+    bool limited = call_unlimit(vm);
     answer_append(head, slice_of(first, length));
     struct stream **box = lua_newuserdatauv(L, sizeof(struct stream *), 1);
     *box = new_stream(L, pending);
@@ -234,6 +235,7 @@ static int l_stream(lua_State *L)
     lua_pushvalue(L, 2);
     lua_pushvalue(L, -2);
     stream->task = task_start(vm, L, 1, "sse.stream", on_task_end, stream);
+    call_limit(vm, limited);
     return 1;
 }
 

@@ -22,12 +22,9 @@ struct task {
     char origin[LUA_IDSIZE + 16];
 };
 
-/* No error of Lua's may leave it half done: memory is not limited meanwhile. */
 static struct task *take(struct vm *vm, int values)
 {
     struct task *task;
-    bool limited = vm->limited;
-    vm->limited = false;
     if (!list_is_empty(&vm->idle_tasks)) {
         task = CONTAINER_OF(vm->idle_tasks.next, struct task, link);
         list_remove(&task->link);
@@ -41,7 +38,6 @@ static struct task *take(struct vm *vm, int values)
     }
     list_append(&vm->tasks, &task->link);
     lua_checkstack(task->L, values + LUA_MINSTACK);
-    vm->limited = limited;
     return task;
 }
 
@@ -64,17 +60,18 @@ static void put(struct task *task, bool reusable)
 static void finish(struct task *task, const char *error, bool reusable)
 {
     struct vm *vm = task->vm;
+    /* A coroutine that returned has closed its variables itself. Another is closed before anybody
+     * is told: it may hold all the memory. */
+    if (error != NULL)
+        call_close(vm, task->L, task->what);
     if (task->on_end != NULL)
         task->on_end(task->context, error);
     else if (error != NULL && error[0] != '\0')
         vm_report(vm, task->what, error);
-    /* A coroutine that returned has closed its variables itself. */
-    if (error != NULL)
-        call_close(vm, task->L, task->what);
     put(task, reusable);
 }
 
-/* True when the task goes on later. */
+/* True when the task goes on later. No error of Lua's may cut this short: memory is not limited. */
 static bool run(struct task *task, int arguments)
 {
     struct vm *vm = task->vm;
@@ -129,6 +126,7 @@ lua_State *task_state(const struct task *task)
 struct task *task_start(struct vm *vm, lua_State *L, int arguments, const char *what,
                         task_end_fn on_end, void *context)
 {
+    bool limited = call_unlimit(vm);
     struct task *task = take(vm, arguments + 1);
     task->what = what;
     task->answers = false;
@@ -137,7 +135,9 @@ struct task *task_start(struct vm *vm, lua_State *L, int arguments, const char *
     lua_pushvalue(L, -arguments - 1);
     note_origin(task, L);
     lua_xmove(L, task->L, arguments + 1);
-    return run(task, arguments) ? task : NULL;
+    bool waits = run(task, arguments);
+    call_limit(vm, limited);
+    return waits ? task : NULL;
 }
 
 struct task *task_of(lua_State *L)
@@ -171,10 +171,13 @@ int task_wait(lua_State *L, struct task *task, task_cancel_fn cancel, void *cont
 
 void task_resume(struct task *task, int arguments)
 {
+    struct vm *vm = task->vm;
+    bool limited = call_unlimit(vm);
     task->cancel = NULL;
     if (arguments > 0)
-        lua_xmove(task->vm->L, task->L, arguments);
+        lua_xmove(vm->L, task->L, arguments);
     run(task, arguments);
+    call_limit(vm, limited);
 }
 
 void task_end(struct task *task)

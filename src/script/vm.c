@@ -47,6 +47,7 @@ void vm_report(struct vm *vm, const char *what, const char *message)
     /* An error handler that fails is logged, not handed to itself. */
     if (vm->loading || vm->closing || vm->hooks[HOOK_EMIT] == LUA_NOREF || !lua_checkstack(L, 8))
         return;
+    bool limited = call_unlimit(vm);
     vm_push_hook(L, HOOK_EMIT);
     lua_pushliteral(L, "error");
     lua_pushfstring(L, "%s: %s", what, message);
@@ -54,6 +55,7 @@ void vm_report(struct vm *vm, const char *what, const char *message)
         log_line(LOG_ERROR, "handler of sse.on \"error\": %s", lua_tostring(L, -1));
         lua_pop(L, 1);
     }
+    call_limit(vm, limited);
 }
 
 void vm_emit(struct vm *vm, const char *name)
