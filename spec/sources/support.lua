@@ -24,11 +24,13 @@ function M.script(body)
   return head .. body
 end
 
---- Starts a router with that script.
+--- Starts a router with that script; sources tell in its log when they begin.
 ---@param body string
 ---@param options table|nil of server.start
 ---@return support.Server
 function M.start(body, options)
+  options = options or {}
+  options.args = table.move(options.args or {}, 1, #(options.args or {}), 3, { "--log-level", "debug" })
   return server.start(M.script(body), options)
 end
 
