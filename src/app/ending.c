@@ -62,9 +62,11 @@ void ending_watch(struct router *router)
 
 void ending_close(struct router *router)
 {
-    /* A signal from here on changes nothing, and must not end the process with its own status. */
+    /* A signal from here on changes nothing, and must not end the process with its own status. The
+     * end of children is still awaited. */
     sigset_t all;
     sigfillset(&all);
+    sigdelset(&all, SIGCHLD);
     pthread_sigmask(SIG_SETMASK, &all, NULL);
     for (int i = 0; i < 2; i++)
         uv_close((uv_handle_t *)&router->signals[i], NULL);
