@@ -1,17 +1,16 @@
 -- sse.exec: a program's output becomes events.
 
 local core = require "sse.core"
+local event_reader = require "sse.event_reader"
+local failures = require "sse.failures"
 local lines = require "sse.lines"
 local log = require "sse.log"
 local options = require "sse.options"
-local parsers = require "sse.parsers"
 local source = require "sse.source"
 
 local M = {}
 
-local FAILURES = 10 -- in a row, after which it is tried once a minute
-local MINUTE = 60
-local LASTING = 10 -- seconds after which a run that fails is the first failure of a row
+local LASTING = 10 -- seconds of a run after which its failure is the first of a row
 local LONGEST_SHOWN = 2000 -- bytes of a line of stderr
 local SHOWN_PER_SECOND = 100 -- lines of stderr
 
@@ -154,7 +153,7 @@ local function show(self, line)
   end
   if self.shown < SHOWN_PER_SECOND then
     self.shown = self.shown + 1
-    log.info(("%s: %s"):format(self.name, parsers.repair(line:sub(1, LONGEST_SHOWN))))
+    log.info(("%s: %s"):format(self.name, event_reader.decode_utf8(line:sub(1, LONGEST_SHOWN))))
   else
     self.left_out = self.left_out + 1
   end
@@ -282,33 +281,25 @@ local function run_once(self)
   return signal ~= 0 and ("ended by signal %d"):format(signal) or ("ended with status %d"):format(status)
 end
 
-local function delay_of(self)
-  if self.failures >= FAILURES then
-    return MINUTE
-  end
-  return math.min(self.backoff * 2 ^ math.max(0, self.failures - 1), MINUTE)
-end
-
 --- Decides when the program runs again.
 local function plan(self, problem, seconds)
-  if problem then
-    self.failures = seconds >= LASTING and 1 or self.failures + 1
-  else
-    self.failures = 0
+  local delay = self.backoff
+  if not problem or seconds >= LASTING then
+    self.failures:clear()
   end
   if self.ending then
     self.start_at = core.monotonic()
     return
+  elseif problem then
+    delay = self.failures:add(delay)
   end
   -- Many that fail together must not come back together.
-  local delay = delay_of(self) * (0.75 + math.random() * 0.5)
+  delay = delay * (0.75 + math.random() * 0.5)
   self.start_at = core.monotonic() + delay
   self.finished = self.restart == false or self.restart == "on-failure" and not problem
   local text = ("%s: %s after %.1f s"):format(self.title, problem or "ended", seconds)
   if self.finished then
     log[problem and "warn" or "info"](text)
-  elseif problem and self.failures == FAILURES then
-    log.error(("%s; it has failed %d times in a row: starts again once a minute"):format(text, FAILURES))
   else
     log[problem and "warn" or "debug"](("%s; starts again in %.1f s"):format(text, delay))
   end
@@ -370,7 +361,7 @@ function M.exec(argv, given)
   self.cwd = source.path(checked.cwd or ".")
   self.words = words
   self.key, self.definition = key_of(words, checked)
-  self.failures, self.start_at = 0, core.monotonic()
+  self.failures, self.start_at = failures.new(self.title), core.monotonic()
   self:start(supervise)
   return setmetatable({ self }, Handle)
 end

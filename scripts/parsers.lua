@@ -2,31 +2,12 @@
 -- and what is wrong with the line; it may come with a function that tells which lines it has not used yet.
 
 local core = require "sse.core"
+local event_reader = require "sse.event_reader"
 local json = require "sse.json"
 
 local M = {}
 
 M.NAMES = { "line", "json", "sse" }
-
---- The text with U+FFFD for each byte that is no UTF-8, as a browser would show it.
----@param text string
----@return string
-function M.repair(text)
-  if core.is_utf8(text) then
-    return text
-  end
-  local parts, from = {}, 1
-  while true do
-    local _, bad = utf8.len(text, from)
-    if not bad then
-      parts[#parts + 1] = text:sub(from)
-      return table.concat(parts)
-    end
-    parts[#parts + 1] = text:sub(from, bad - 1)
-    parts[#parts + 1] = "\u{FFFD}"
-    from = bad + 1
-  end
-end
 
 local makers = {}
 
@@ -34,7 +15,7 @@ local makers = {}
 function makers.line(name)
   return function(line)
     if line ~= "" then
-      return { event = name, data = M.repair(line) }
+      return { event = name, data = event_reader.decode_utf8(line) }
     end
   end
 end
@@ -47,57 +28,31 @@ function makers.json(name)
     end
     local value, problem = json.decode(line)
     if value == nil then
-      return nil, ("no JSON: %s, in: %s"):format(problem, M.repair(line:sub(1, 200)))
+      return nil, ("no JSON: %s, in: %s"):format(problem, event_reader.decode_utf8(line:sub(1, 200)))
     end
     return { event = name, data = value }
   end
 end
 
-local fields = {}
-
-function fields.data(event, value)
-  event.lines = event.lines or {}
-  table.insert(event.lines, value)
-end
-
-function fields.event(event, value)
-  event.event = value ~= "" and value or nil
-end
-
-function fields.id(event, value)
-  if not value:find("\0", 1, true) then
-    event.id = value
-  end
-end
-
-function fields.retry(event, value)
-  if value:find "^%d+$" then
-    event.retry = tonumber(value) / 1000
-  end
-end
-
---- The lines are an event stream (HTML standard, 9.2.6); an event ends at an empty line.
+--- The lines are an event stream; an event ends at an empty line.
 function makers.sse(name)
-  local event, used, first = {}, {}, true
+  local limit = core.event_limit()
+  local reader, used = event_reader.new("", limit), {}
   local function take(line)
     used[#used + 1] = line
-    line = M.repair(line)
-    if first then
-      first, line = false, line:gsub("^\u{FEFF}", "")
+    local event = reader:feed(line .. "\n")[1]
+    if line == "" then
+      used = {}
     end
-    if line ~= "" then
-      local field, value = line:match "^([^:]+):? ?(.*)$"
-      if fields[field] then
-        fields[field](event, value)
-      end
+    if reader.skipped > 0 then
+      reader.skipped = 0
+      return nil, ("an event of more than %d bytes was left out"):format(limit)
+    elseif not event then
       return nil
     end
-    local done = event
-    event, used = {}, {}
-    if not done.lines then
-      return nil
-    end
-    return { event = done.event or name, data = table.concat(done.lines, "\n"), id = done.id, retry = done.retry }
+    local retry = reader.retry
+    reader.retry = nil
+    return { event = event.event or name, data = event.data, id = event.bears_id and event.id or nil, retry = retry }
   end
   return take, function()
     return #used == 0 and "" or table.concat(used, "\n") .. "\n"

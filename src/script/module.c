@@ -39,11 +39,15 @@ static int l_log(lua_State *L)
     return 0;
 }
 
-/* core.report(what, message): an error of the script that the library has caught */
+/* core.report(what, message): an error of the script that the library has caught; without a message
+ * it is only counted */
 static int l_report(lua_State *L)
 {
     const char *what = luaL_checkstring(L, 1);
-    vm_report(vm_of(L), what, luaL_checkstring(L, 2));
+    if (lua_isnoneornil(L, 2))
+        vm_of(L)->errors++;
+    else
+        vm_report(vm_of(L), what, luaL_checkstring(L, 2));
     return 0;
 }
 

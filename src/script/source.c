@@ -1,4 +1,4 @@
-/* What the sources of the Lua half stand on: core.task, core.report. */
+/* Tasks of the Lua half that outlive errors: core.task. */
 #include <stdlib.h>
 
 #include "base/memory.h"
@@ -46,21 +46,8 @@ static int l_task(lua_State *L)
     return 0;
 }
 
-/* core.report(what, message): counts an error of the script; with a message, logs it and tells
- * those of sse.on "error".
- */
-static int l_report(lua_State *L)
-{
-    const char *what = luaL_checkstring(L, 1);
-    if (lua_isnoneornil(L, 2))
-        vm_of(L)->errors++;
-    else
-        vm_report(vm_of(L), what, luaL_checkstring(L, 2));
-    return 0;
-}
-
 void source_open_module(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"task", l_task}, {"report", l_report}, {NULL, NULL}};
-    luaL_setfuncs(L, functions, 0);
+    lua_pushcfunction(L, l_task);
+    lua_setfield(L, -2, "task");
 }
