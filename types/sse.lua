@@ -315,6 +315,65 @@ function Upstream:stop() end
 ---@return sse.Upstream
 function sse.upstream(url, options, target) end
 
+---@class sse.Lines what is made of the lines of a source
+---@field channel? sse.Channel|string
+---@field parse? "line"|"json"|"sse"|fun(line: string): any, string? "line": the line is the data; "json": it becomes the data; "sse": the lines are an event stream; a function returns an event, or nothing, or nil and what is wrong
+---@field event? string name of the events that bring none
+
+---@class sse.ExecOptions: sse.Lines
+---@field when? "always"|"subscribed" the latter: from the channel's first subscriber to `linger` after the last one
+---@field linger? sse.Duration default 5 s
+---@field restart? boolean|"on-failure" after its end; true by default
+---@field backoff? sse.Duration before it is started again, twice as long after each failure in a row; default 0.5 s
+---@field grace? sse.Duration from SIGTERM to SIGKILL; default 5 s
+---@field shell? boolean the command is a line of shell
+---@field stdin? string
+---@field env? table<string, string|number|false> changes of the environment; false removes
+---@field cwd? string folder to run in; the script's own by default
+
+---@class sse.Exec
+---@field pid? integer while the program runs
+---@field running boolean
+local Exec = {}
+--- Ends the program, for good.
+function Exec:stop() end
+
+--- Runs a program beside the router: the lines of its output become events, those of its stderr go to the log. It is started again when it ends, and dies with the router.
+---@param command string[]|string a list of words; a line of shell with `shell = true`
+---@param options sse.ExecOptions
+---@return sse.Exec
+function sse.exec(command, options) end
+
+---@class sse.Source
+local Source = {}
+function Source:stop() end
+
+--- Publishes each line that is appended to a file (or calls a function with it), through rotation, truncation and removal.
+---@param path string begins at the script's folder when it is relative; the file need not be there yet
+---@param target { channel: sse.Channel|string, parse?: string|function, event?: string, from?: "start"|"end" }|fun(line: string)
+---@return sse.Source
+function sse.tail(path, target) end
+
+--- Calls `fn` when a file, or what is in a folder, was created, changed or removed.
+---@param path string begins at the script's folder when it is relative; it need not be there yet
+---@param fn fun(change: { path: string, change: "created"|"changed"|"removed" })
+---@param options? { recursive: boolean, debounce: sse.Duration }
+---@return sse.Source
+function sse.watch(path, fn, options) end
+
+--- Appends every event of a channel, or of all that a pattern means, to a file: lines of JSON, or an event stream when its name ends in ".sse".
+---@param channel sse.Channel|string
+---@param path string begins at the script's folder when it is relative
+---@param options? { format: "json"|"sse" }
+---@return sse.Source
+function sse.record(channel, path, options) end
+
+--- Publishes the events of a recording (lines of JSON or an event stream) with their timing.
+---@param path string begins at the script's folder when it is relative
+---@param options? { channel?: sse.Channel|string, speed?: number, loop?: boolean, interval?: sse.Duration, keep_ids?: boolean } `interval` is between events without a time
+---@return sse.Source
+function sse.replay(path, options) end
+
 --- An endpoint for other services' events, signed with a secret: without a signature 401, with a wrong one 403.
 ---@param path string
 ---@param options { secret: string|string[], channel: sse.Channel|string, scheme?: "hmac-sha256"|"github"|"stripe", header?: string, tolerance?: sse.Duration, event?: string|fun(data: any, req: sse.Request): string|sse.Event|nil }
