@@ -140,6 +140,38 @@ static void forget_tombstone(struct hub *hub, struct channel *channel)
              &(struct change){.kind = CHANGE_FORGET, .channel = channel->id, .sequence = sequence});
 }
 
+static void retain_own_bytes(struct hub *hub, struct channel *channel)
+{
+    const struct log *log = &channel->log;
+    size_t limit = channel->options.max_bytes;
+    while (limit > 0 && log->bytes > limit && log_length(log) > 0)
+        evict_oldest(hub, channel, &hub->counters.evicted_bytes);
+}
+
+/* Channels but `used` go with their last event. */
+static void retain_total_bytes(struct hub *hub, const struct channel *used)
+{
+    while (hub->bytes > hub->limits.total_bytes) {
+        struct channel *victim = biggest(hub);
+        if (victim == NULL)
+            return;
+        evict_oldest(hub, victim, &hub->counters.evicted_total);
+        if (victim != used)
+            hub_release(hub, victim);
+    }
+}
+
+void hub_note_judgements(struct hub *hub, struct channel *channel, size_t before)
+{
+    account(hub, channel, before);
+    retain_own_bytes(hub, channel);
+}
+
+void hub_retain(struct hub *hub)
+{
+    retain_total_bytes(hub, NULL);
+}
+
 static void retain(struct hub *hub, struct channel *channel)
 {
     const struct channel_options *options = &channel->options;
@@ -149,16 +181,8 @@ static void retain(struct hub *hub, struct channel *channel)
         forget_tombstone(hub, channel);
     while (!options->keyed && log_length(log) > history)
         evict_oldest(hub, channel, &hub->counters.evicted_count);
-    while (options->max_bytes > 0 && log->bytes > options->max_bytes && log_length(log) > 0)
-        evict_oldest(hub, channel, &hub->counters.evicted_bytes);
-    while (hub->bytes > hub->limits.total_bytes) {
-        struct channel *victim = biggest(hub);
-        if (victim == NULL)
-            return;
-        evict_oldest(hub, victim, &hub->counters.evicted_total);
-        if (victim != channel)
-            hub_release(hub, victim);
-    }
+    retain_own_bytes(hub, channel);
+    retain_total_bytes(hub, channel);
 }
 
 int64_t hub_expire(struct hub *hub, int64_t now)
@@ -342,13 +366,14 @@ int hub_prepare(struct hub *hub, struct channel *channel, struct frame_source *s
     if (error != 0)
         return error;
     source->sequence = ++hub->sequence;
+    struct frame_source full = *source;
     if (source->id.data != NULL) {
-        source->flags |= FRAME_OWN_ID;
+        full.flags |= FRAME_OWN_ID;
     } else if (channel_keeps(channel)) {
         int length = snprintf(id, sizeof id, "%s-%" PRIu64, hub->epoch, source->sequence);
-        source->id = slice_of(id, (size_t)length);
+        full.id = slice_of(id, (size_t)length);
     }
-    *out = frame_new(source);
+    *out = frame_new(&full);
     return 0;
 }
 

@@ -122,8 +122,8 @@ void hub_continue(struct hub *hub, const char *epoch, uint64_t sequence);
 /* Puts back an event of an earlier run, oldest first, into a channel that was just opened. */
 void hub_restore(struct hub *hub, struct channel *channel, struct frame *frame);
 
-/* Publishes one event in one step: gives it the next sequence (source->sequence and, without an own
- * id, source->id are filled in), appends it, and applies retention. `verdicts` has
+/* Publishes one event in one step: gives it the next sequence (source->sequence is filled in) and,
+ * without an own id, the id that goes with it, appends it, and applies retention. `verdicts` has
  * channel_verdict_words(channel) words. Returns the frame with a reference for the caller in *out
  * when `out` is not NULL. 0, ERROR_LINE_BREAK, ERROR_UTF8 or ERROR_EVENT_TOO_LARGE. */
 int hub_publish(struct hub *hub, struct channel *channel, struct frame_source *source,
@@ -159,6 +159,12 @@ struct group *hub_new_group(struct hub *hub, struct slice key, int reference);
 
 /* Has the events after `sequence` judged that a filter group of the subscription has not seen. */
 void hub_judge(struct hub *hub, struct subscription *subscription, uint64_t sequence);
+
+/* What filters made of a channel's events has changed; the log had `before` bytes. May evict some
+ * of its events. */
+void hub_note_judgements(struct hub *hub, struct channel *channel, size_t before);
+/* Brings all logs together back under their limit. Channels that nobody uses may go. */
+void hub_retain(struct hub *hub);
 
 /* Tells the listener of one change. */
 void hub_tell(struct hub *hub, const struct change *change);

@@ -75,6 +75,19 @@ void log_append(struct log *log, struct frame *frame, const uint64_t *verdicts, 
     }
 }
 
+static size_t memory_of(const struct log_variant *variant)
+{
+    return sizeof *variant + frame_memory(variant->frame);
+}
+
+static void release_variants(struct log *log, struct log_entry *entry)
+{
+    for (const struct log_variant *one = entry->variants; one != NULL; one = one->next)
+        log->bytes -= memory_of(one);
+    log_variants_free(entry->variants);
+    entry->variants = NULL;
+}
+
 static void release(struct log *log, struct log_entry *entry)
 {
     if (entry->frame == NULL) {
@@ -83,9 +96,8 @@ static void release(struct log *log, struct log_entry *entry)
     }
     log->bytes -= frame_memory(entry->frame);
     frame_unref(entry->frame);
-    log_variants_free(entry->variants);
+    release_variants(log, entry);
     entry->frame = NULL;
-    entry->variants = NULL;
 }
 
 static void drop_first(struct log *log)
@@ -183,13 +195,14 @@ bool log_verdict(const struct log *log, uint32_t position, uint32_t slot)
     return (verdicts_at(log, position)[slot / 64] >> (slot % 64)) & 1;
 }
 
-static void drop_variant(struct log_entry *entry, uint32_t slot)
+static void drop_variant(struct log *log, struct log_entry *entry, uint32_t slot)
 {
     for (struct log_variant **link = &entry->variants; *link != NULL; link = &(*link)->next) {
         if ((*link)->slot == slot) {
             struct log_variant *old = *link;
             *link = old->next;
             old->next = NULL;
+            log->bytes -= memory_of(old);
             log_variants_free(old);
             return;
         }
@@ -201,7 +214,7 @@ void log_set_verdict(struct log *log, uint32_t position, uint32_t slot, bool ver
     uint64_t bit = (uint64_t)1 << (slot % 64);
     uint64_t *word = &verdicts_at(log, position)[slot / 64];
     *word = verdict ? *word | bit : *word & ~bit;
-    drop_variant(log_at(log, position), slot);
+    drop_variant(log, log_at(log, position), slot);
 }
 
 void log_clear_slot(struct log *log, uint32_t slot)
@@ -212,8 +225,10 @@ void log_clear_slot(struct log *log, uint32_t slot)
 
 void log_set_variant(struct log *log, uint32_t position, uint32_t slot, struct frame *frame)
 {
-    drop_variant(log_at(log, position), slot);
-    log_variant_push(&log_at(log, position)->variants, slot, frame);
+    struct log_entry *entry = log_at(log, position);
+    drop_variant(log, entry, slot);
+    log_variant_push(&entry->variants, slot, frame);
+    log->bytes += memory_of(entry->variants);
 }
 
 void log_variant_push(struct log_variant **list, uint32_t slot, struct frame *frame)
@@ -236,6 +251,8 @@ void log_variants_free(struct log_variant *list)
 void log_append_variants(struct log *log, struct log_variant *variants)
 {
     log_at(log, log->count - 1)->variants = variants;
+    for (; variants != NULL; variants = variants->next)
+        log->bytes += memory_of(variants);
 }
 
 struct frame *log_frame(const struct log *log, uint32_t position, int32_t slot)

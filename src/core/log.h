@@ -34,7 +34,7 @@ struct log {
     uint32_t holes;
     uint32_t verdict_words;
     uint64_t evicted; /* the highest sequence that retention took; 0 for none */
-    size_t bytes;     /* memory of the frames */
+    size_t bytes;     /* memory of the frames, variants included */
 };
 
 void log_init(struct log *log);

@@ -197,6 +197,29 @@ static void add_channel(struct replica *replica, const struct change *change)
                                   .position = link_audience(channel, audience, index)};
 }
 
+/* Those behind may have needed what the channel had. What they are told of is the last one that
+ * went. */
+static void remember_gone(struct audience *audience, const struct replica_channel *channel)
+{
+    struct replica_channel *gone = audience->gone;
+    uint64_t lost = channel->log.evicted;
+    uint64_t evicted = channel->evict_to > lost ? channel->evict_to : lost;
+    if (list_is_empty(&audience->behind) || evicted == 0)
+        return;
+    if (gone == NULL) {
+        gone = audience->gone = memory_zero(1, sizeof *gone);
+        list_init(&gone->evicting);
+    }
+    gone->id = channel->id;
+    gone->on_lag = channel->on_lag;
+    gone->keeps |= channel->keeps;
+    gone->evicted_at = channel->evicted_at;
+    if (evicted > gone->log.evicted)
+        gone->log.evicted = evicted;
+    frame_unref(gone->names);
+    gone->names = frame_ref(channel->names);
+}
+
 /* The last channel takes the place of the one that goes. */
 static void remove_channel(struct replica *replica, const struct change *change)
 {
@@ -204,6 +227,9 @@ static void remove_channel(struct replica *replica, const struct change *change)
     uint32_t index = 0;
     while (audience->channels[index].channel->id != change->channel)
         index++;
+    if (audience->channels[index].has_news && replica->removing != NULL)
+        replica->removing(replica->context, audience);
+    remember_gone(audience, audience->channels[index].channel);
     unlink_audience(&audience->channels[index]);
     uint32_t last = --audience->channel_count;
     if (index != last) {
@@ -228,6 +254,8 @@ static void free_audience(struct replica *replica, struct audience *audience)
     for (uint32_t i = 0; i < audience->channel_count; i++)
         unlink_audience(&audience->channels[i]);
     list_remove(&audience->dirty);
+    if (audience->gone != NULL)
+        channel_deinit(audience->gone);
     definition_unref(audience->definition);
     free(audience->channels);
     free(audience->news);
@@ -368,6 +396,20 @@ void audience_remove(struct subscriber *subscriber)
     frame_unref(subscriber->partial);
     subscriber->partial = NULL;
     subscriber->audience = NULL;
+}
+
+void audience_move(struct audience *audience, struct subscriber *subscriber)
+{
+    struct subscriber before = *subscriber;
+    uint64_t cursor =
+        subscriber_is_in_step(subscriber) ? audience->replica->sequence : subscriber->cursor;
+    subscriber->partial = NULL;
+    audience_remove(subscriber);
+    audience_add(audience, subscriber, cursor);
+    subscriber->partial = before.partial;
+    subscriber->written = before.written;
+    subscriber->joined = before.joined;
+    subscriber->evictions = before.evictions;
 }
 
 void audience_catch_up(struct subscriber *subscriber, int descriptor)
@@ -511,15 +553,20 @@ void audience_forget_news(struct audience *audience)
     audience->cursor = audience->replica->sequence;
 }
 
+static bool has_lost(const struct subscriber *subscriber, const struct replica_channel *channel)
+{
+    uint64_t evicted = channel->log.evicted;
+    bool is_its = channel->keeps || evicted > subscriber->joined;
+    return is_its && evicted > subscriber_position(subscriber) &&
+           channel->evicted_at > subscriber->evictions;
+}
+
 const struct replica_channel *subscriber_lag(const struct subscriber *subscriber)
 {
     const struct audience *audience = subscriber->audience;
-    uint64_t cursor = subscriber_position(subscriber);
     for (uint32_t i = 0; i < audience->channel_count; i++) {
-        const struct replica_channel *channel = audience->channels[i].channel;
-        bool is_its = channel->keeps || channel->log.evicted > subscriber->joined;
-        if (is_its && channel->log.evicted > cursor && channel->evicted_at > subscriber->evictions)
-            return channel;
+        if (has_lost(subscriber, audience->channels[i].channel))
+            return audience->channels[i].channel;
     }
-    return NULL;
+    return audience->gone != NULL && has_lost(subscriber, audience->gone) ? audience->gone : NULL;
 }

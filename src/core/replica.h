@@ -53,6 +53,7 @@ struct audience {
     uint32_t *news; /* the channels with events after `cursor`: what those in step need is there */
     uint32_t news_count;
     uint32_t news_capacity;
+    struct replica_channel *gone; /* stands for channels that left with events unread, or NULL */
 };
 
 enum { SUBSCRIBER_BEHIND = UINT32_MAX, SUBSCRIBER_NONE = UINT32_MAX - 1 };
@@ -103,10 +104,11 @@ struct replica {
     struct list dirty;
     struct list evicting;
     void *context;
-    replica_audience_fn opened;  /* an audience came */
-    replica_audience_fn closing; /* it goes; it has no subscribers any more */
-    replica_audience_fn ending;  /* its streams end when they have all there is */
-    replica_audience_fn leaving; /* the same, and the clients should come back */
+    replica_audience_fn opened;   /* an audience came */
+    replica_audience_fn closing;  /* it goes; it has no subscribers any more */
+    replica_audience_fn ending;   /* its streams end when they have all there is */
+    replica_audience_fn leaving;  /* the same, and the clients should come back */
+    replica_audience_fn removing; /* a channel goes: those in step take its news before it does */
 };
 
 void replica_init(struct replica *replica);
@@ -124,6 +126,9 @@ struct audience *replica_audience(const struct replica *replica, uint32_t subscr
 void audience_add(struct audience *audience, struct subscriber *subscriber, uint64_t cursor);
 /* Leaves, wherever it stands. Does nothing for one that is nowhere. */
 void audience_remove(struct subscriber *subscriber);
+/* Goes on in another audience from where it is, knowing what it has lost by then. Both audiences
+ * have been served. */
+void audience_move(struct audience *audience, struct subscriber *subscriber);
 /* From behind to in step. */
 void audience_catch_up(struct subscriber *subscriber, int descriptor);
 /* From in step to behind, with the cursor it has reached. */

@@ -93,7 +93,9 @@ static int32_t attach(struct hub *hub, struct channel *channel, struct group *gr
 {
     uint32_t slot = channel_attach(channel, group, hub->appended);
     if (channel->groups[slot].references == 1) {
+        size_t before = channel->log.bytes;
         log_clear_slot(&channel->log, slot);
+        hub_note_judgements(hub, channel, before);
         hub_tell(hub,
                  &(struct change){.kind = CHANGE_SLOT, .channel = channel->id, .number = slot});
     }
@@ -334,6 +336,7 @@ static void judge_channel(struct hub *hub, struct channel *channel, uint32_t slo
     struct channel_group *entry = &channel->groups[slot];
     if (entry->judged_from <= sequence)
         return;
+    size_t before = channel->log.bytes;
     log_reserve_slot(&channel->log, slot);
     for (uint32_t i = log_after(&channel->log, sequence); i < channel->log.count; i++) {
         struct log_entry *at = log_at(&channel->log, i);
@@ -345,6 +348,7 @@ static void judge_channel(struct hub *hub, struct channel *channel, uint32_t slo
                       hub->listener.judge(hub->listener.context, entry->group, channel, at->frame));
     }
     entry->judged_from = sequence;
+    hub_note_judgements(hub, channel, before);
 }
 
 void hub_judge(struct hub *hub, struct subscription *subscription, uint64_t sequence)
@@ -354,4 +358,5 @@ void hub_judge(struct hub *hub, struct subscription *subscription, uint64_t sequ
         if (link->slot >= 0)
             judge_channel(hub, link->channel, (uint32_t)link->slot, sequence);
     }
+    hub_retain(hub);
 }

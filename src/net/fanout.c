@@ -241,6 +241,11 @@ static void end_behind(struct audience *audience)
             ->ending = true;
 }
 
+void fanout_removing(void *context, struct audience *audience)
+{
+    fanout_serve(context, audience);
+}
+
 void fanout_leaving(void *context, struct audience *audience)
 {
     struct shard *shard = context;

@@ -20,5 +20,6 @@ void fanout_opened(void *context, struct audience *audience);
 void fanout_closing(void *context, struct audience *audience);
 void fanout_ending(void *context, struct audience *audience);
 void fanout_leaving(void *context, struct audience *audience);
+void fanout_removing(void *context, struct audience *audience);
 
 #endif

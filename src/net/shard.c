@@ -360,6 +360,7 @@ int shard_init(struct shard *shard, uint32_t index, uv_loop_t *loop,
     shard->replica.closing = fanout_closing;
     shard->replica.ending = fanout_ending;
     shard->replica.leaving = fanout_leaving;
+    shard->replica.removing = fanout_removing;
     heap_init(&shard->deadlines);
     uv_timer_init(loop, &shard->timer);
     uv_timer_init(loop, &shard->accept_pause);

@@ -247,16 +247,8 @@ void stream_move(struct connection *connection, struct audience *audience)
     }
     /* Serving may have closed the connection, which has told of its old subscription then. */
     if (subscriber->audience != NULL && connection->state == CONNECTION_STREAMING) {
-        struct frame *partial = subscriber->partial;
-        uint32_t written = subscriber->written;
-        uint64_t cursor =
-            subscriber_is_in_step(subscriber) ? shard->replica.sequence : subscriber->cursor;
         left = subscriber->audience->definition->id;
-        subscriber->partial = NULL;
-        audience_remove(subscriber);
-        audience_add(audience, subscriber, cursor);
-        subscriber->partial = partial;
-        subscriber->written = written;
+        audience_move(audience, subscriber);
     }
     shard_tell(shard, &(struct message){
                           .kind = MESSAGE_LEFT, .connection = connection->id, .number = left});

@@ -219,6 +219,19 @@ TEST(publishing_in_one_step_fills_in_the_source)
     world_deinit(&world);
 }
 
+TEST(a_source_can_be_published_again)
+{
+    struct world world;
+    world_init(&world);
+    struct channel *channel = world_channel(&world, "a", 5);
+    struct frame_source source = {.data = slice_text("x"), .retry = -1};
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(world_publish_source(&world, channel, &source), 0);
+    assert_text(last_id(channel), "epoch-3");
+    assert_int_equal(source.flags, 0);
+    world_deinit(&world);
+}
+
 TEST(the_life_of_a_log_continues)
 {
     struct world world;
@@ -255,5 +268,6 @@ RUN_TESTS(cmocka_unit_test(a_channel_is_opened_once),
           cmocka_unit_test(a_channel_without_history_sends_no_ids),
           cmocka_unit_test(bad_events_are_refused_and_take_no_sequence),
           cmocka_unit_test(publishing_in_one_step_fills_in_the_source),
+          cmocka_unit_test(a_source_can_be_published_again),
           cmocka_unit_test(the_life_of_a_log_continues),
           cmocka_unit_test(epochs_are_short_and_plain))

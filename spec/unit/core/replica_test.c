@@ -331,6 +331,67 @@ TEST(nobody_reads_what_another_filter_let_through)
     world_deinit(&world);
 }
 
+TEST(who_moves_to_another_audience_takes_its_losses_along)
+{
+    struct world world;
+    struct subscriber behind, in_step;
+    world_init(&world);
+    struct channel *a = world_channel(&world, "a", 3), *b = world_channel(&world, "b", 5);
+    struct audience *narrow = world_audience(&world, world_subscribe(&world, a, NULL, 0));
+    struct audience *wide = world_audience(&world, world_subscribe(&world, a, b, 0));
+    audience_add(narrow, &behind, 0);
+    audience_add(narrow, &in_step, 0);
+    audience_catch_up(&in_step, 1);
+    publish_many(&world, a, 3);
+    behind.partial = frame_ref(log_at(&a->log, 0)->frame);
+    behind.written = 7;
+    publish_many(&world, a, 2);
+    assert_int_equal(read_news(narrow, 8), 102030405);
+    audience_forget_news(wide);
+    audience_move(wide, &behind);
+    audience_move(wide, &in_step);
+    assert_int_equal(behind.written, 7);
+    assert_int_equal(subscriber_position(&behind), 1);
+    expect_replica_follows(&world);
+    assert_non_null(subscriber_lag(&behind));
+    assert_null(subscriber_lag(&in_step));
+    publish_many(&world, b, 1);
+    assert_int_equal(read_frames(&in_step, 8), 6);
+    assert_int_equal(narrow->member_count, 0);
+    audience_remove(&behind);
+    audience_remove(&in_step);
+    world_deinit(&world);
+}
+
+/* A channel that a pattern had, and that nobody else uses, goes with its last event. */
+TEST(a_channel_that_goes_is_a_lag_for_who_had_not_read_it)
+{
+    struct world world;
+    struct subscriber early, late;
+    struct channel *channel;
+    struct channel_options options = {.history = 5, .max_age = 100};
+    world_init(&world);
+    struct audience *audience = world_audience(&world, world_subscribe_pattern(&world, "*", 0));
+    hub_open(&world.hub, slice_text("a"), &options, &channel);
+    audience_add(audience, &early, 0);
+    publish_many(&world, channel, 3);
+    expect_replica_follows(&world);
+    assert_null(subscriber_lag(&early));
+    audience_add(audience, &late, 3);
+    hub_expire(&world.hub, world.now + 100);
+    expect_replica_follows(&world);
+    assert_int_equal(audience->channel_count, 0);
+    assert_non_null(subscriber_lag(&early));
+    assert_text(frame_part(subscriber_lag(&early)->names, subscriber_lag(&early)->names->key), "a");
+    assert_null(subscriber_lag(&late));
+    audience_remove(&early);
+    audience_add(audience, &early, 0);
+    assert_null(subscriber_lag(&early));
+    audience_remove(&early);
+    audience_remove(&late);
+    world_deinit(&world);
+}
+
 /* What was published before it came is not for it, so it does not miss it either. */
 TEST(a_channel_without_history_loses_nothing_for_who_came_later)
 {
@@ -375,6 +436,8 @@ RUN_TESTS(cmocka_unit_test(a_reader_of_one_channel_gets_what_is_after_its_cursor
           cmocka_unit_test(evictions_wait_for_those_in_step),
           cmocka_unit_test(dropped_tombstones_wait_for_those_in_step_too),
           cmocka_unit_test(a_lag_is_what_was_lost_since_the_reader_came),
+          cmocka_unit_test(who_moves_to_another_audience_takes_its_losses_along),
+          cmocka_unit_test(a_channel_that_goes_is_a_lag_for_who_had_not_read_it),
           cmocka_unit_test(nobody_reads_what_another_filter_let_through),
           cmocka_unit_test(a_channel_without_history_loses_nothing_for_who_came_later),
           cmocka_unit_test(random_changes_reach_the_replica_and_its_readers))

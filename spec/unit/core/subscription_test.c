@@ -304,6 +304,31 @@ TEST(a_changed_event_is_the_groups_own)
     world_deinit(&world);
 }
 
+/* Filters may have arguments that clients choose: what they make of events counts as memory. */
+TEST(changed_events_count_as_memory_of_the_log)
+{
+    struct world world;
+    world_init(&world);
+    struct channel *channel = world_channel(&world, "a", 100);
+    for (int i = 0; i < 20; i++)
+        world_publish(&world, channel, NULL, "60");
+    size_t plain = channel->log.bytes;
+    struct subscription *subscription = world_subscribe(&world, channel, NULL, -2);
+    hub_judge(&world.hub, subscription, 0);
+    assert_true(channel->log.bytes > 2 * plain);
+    check(&world);
+    hub_unsubscribe(&world.hub, subscription);
+    world_subscribe(&world, channel, NULL, 2);
+    assert_int_equal(channel->log.bytes, plain);
+    check(&world);
+    world.hub.limits.total_bytes = world.hub.bytes * 3;
+    for (int i = 1; i < 10; i++)
+        hub_judge(&world.hub, world_subscribe(&world, channel, NULL, -i), 0);
+    check(&world);
+    assert_true(log_length(&channel->log) < 20);
+    world_deinit(&world);
+}
+
 TEST(more_groups_than_a_word_has_bits)
 {
     struct world world;
@@ -341,4 +366,5 @@ RUN_TESTS(cmocka_unit_test(equal_sources_are_one_subscription),
           cmocka_unit_test(subscriptions_with_the_same_filter_share_its_judgements),
           cmocka_unit_test(a_group_in_a_used_slot_judges_anew),
           cmocka_unit_test(a_changed_event_is_the_groups_own),
+          cmocka_unit_test(changed_events_count_as_memory_of_the_log),
           cmocka_unit_test(more_groups_than_a_word_has_bits))

@@ -5,7 +5,8 @@
 #include "core/log.h"
 #include "models/expect.h"
 
-enum { EVENTS = 256, SLOTS = 192, WORDS = SLOTS / 64 };
+/* Every 24th slot may have an event of its own. */
+enum { EVENTS = 256, SLOTS = 192, WORDS = SLOTS / 64, STRIDE = 24, VARIANTS = SLOTS / STRIDE };
 
 /* Every event that was ever appended, in order; those that are gone stay as such. */
 struct model {
@@ -14,6 +15,7 @@ struct model {
         uint64_t sequence;
         bool retained;
         bool verdicts[SLOTS];
+        struct frame *variants[VARIANTS]; /* a reference is the model's */
     } events[EVENTS];
     size_t count;
     uint64_t evicted;
@@ -53,6 +55,13 @@ static void append(struct model *model, struct program *program)
         verdicts[slot / 64] |= (uint64_t)verdict << (slot % 64);
     }
     log_append(&model->log, model->events[index].frame, verdicts, words);
+    struct log_variant *variants = NULL;
+    if (program_byte(program) % 8 == 0) {
+        uint32_t number = program_below(program, VARIANTS);
+        model->events[index].variants[number] = new_frame(program, model->sequence);
+        log_variant_push(&variants, number * STRIDE, model->events[index].variants[number]);
+    }
+    log_append_variants(&model->log, variants);
 }
 
 /* A sequence between 0 and one more than the last. */
@@ -81,26 +90,78 @@ static void supersede(struct model *model, uint64_t sequence)
     log_supersede(&model->log, sequence);
 }
 
+static void forget_variant(struct model *model, size_t index, uint32_t slot)
+{
+    struct frame **variant = &model->events[index].variants[slot / STRIDE];
+    if (slot % STRIDE != 0)
+        return;
+    frame_unref(*variant);
+    *variant = NULL;
+}
+
+/* A retained event, or the count when there is none. */
+static size_t some_retained(const struct model *model, struct program *program)
+{
+    if (log_length(&model->log) == 0)
+        return model->count;
+    uint32_t nth = program_below(program, log_length(&model->log));
+    size_t index = 0;
+    while (!model->events[index].retained || nth-- > 0)
+        index++;
+    return index;
+}
+
 static void set_verdict(struct model *model, struct program *program)
 {
     uint32_t slot = program_below(program, SLOTS);
     bool verdict = program_byte(program) & 1;
+    size_t index = some_retained(model, program);
     log_reserve_slot(&model->log, slot);
-    if (model->log.count == 0)
+    if (index == model->count)
         return;
-    uint32_t position = program_below(program, model->log.count);
-    uint64_t sequence = log_at(&model->log, position)->sequence;
+    uint32_t position = log_after(&model->log, model->events[index].sequence - 1);
     log_set_verdict(&model->log, position, slot, verdict);
+    model->events[index].verdicts[slot] = verdict;
+    forget_variant(model, index, slot);
+}
+
+static void set_variant(struct model *model, struct program *program)
+{
+    uint32_t slot = program_below(program, VARIANTS) * STRIDE;
+    size_t index = some_retained(model, program);
+    if (index == model->count)
+        return;
+    uint32_t position = log_after(&model->log, model->events[index].sequence - 1);
+    forget_variant(model, index, slot);
+    model->events[index].variants[slot / STRIDE] = new_frame(program, model->sequence);
+    log_set_variant(&model->log, position, slot, model->events[index].variants[slot / STRIDE]);
+}
+
+static void clear_slot(struct model *model, struct program *program)
+{
+    uint32_t slot = program_below(program, SLOTS);
+    log_clear_slot(&model->log, slot);
     for (size_t i = 0; i < model->count; i++) {
-        if (model->events[i].sequence == sequence)
-            model->events[i].verdicts[slot] = verdict;
+        model->events[i].verdicts[slot] = false;
+        /* A slot that nothing was reserved for has variants only where no verdict asks for them. */
+        if (slot / 64 < model->log.verdict_words)
+            forget_variant(model, i, slot);
     }
 }
 
 static void expect_same_verdicts(const struct model *model, uint32_t position, size_t index)
 {
+    struct frame *frame = model->events[index].frame;
     for (uint32_t slot = 0; slot < SLOTS; slot += 7)
         EXPECT(log_verdict(&model->log, position, slot) == model->events[index].verdicts[slot]);
+    EXPECT(log_frame(&model->log, position, -1) == frame);
+    for (uint32_t i = 0; i < VARIANTS; i++) {
+        struct frame *variant = model->events[index].variants[i];
+        struct frame *expected = variant == NULL ? frame : variant;
+        if (!model->events[index].verdicts[i * STRIDE])
+            expected = NULL;
+        EXPECT(log_frame(&model->log, position, (int32_t)(i * STRIDE)) == expected);
+    }
 }
 
 /* What a reader at the cursor still gets is what the array has behind it. */
@@ -139,6 +200,20 @@ static void expect_same_ids(const struct model *model)
     EXPECT(log_find_id(&model->log, slice_of("", 0)) == NULL);
 }
 
+/* Of the variants, which have one reference more while their event is retained. */
+static size_t expect_variants(const struct model *model, size_t index)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < VARIANTS; i++) {
+        struct frame *variant = model->events[index].variants[i];
+        if (variant == NULL)
+            continue;
+        bytes += sizeof(struct log_variant) + frame_memory(variant);
+        EXPECT(atomic_load(&variant->references) == 1u + model->events[index].retained);
+    }
+    return bytes;
+}
+
 static void expect_same_sums(const struct model *model)
 {
     const struct log *log = &model->log;
@@ -146,10 +221,11 @@ static void expect_same_sums(const struct model *model)
     size_t bytes = 0, length = 0;
     for (size_t i = 0; i < model->count; i++) {
         EXPECT(atomic_load(&model->events[i].frame->references) == 1u + model->events[i].retained);
+        size_t variants = expect_variants(model, i);
         if (!model->events[i].retained)
             continue;
         length++;
-        bytes += frame_memory(model->events[i].frame);
+        bytes += frame_memory(model->events[i].frame) + variants;
         last = model->events[i].sequence;
     }
     EXPECT(log_length(log) == length);
@@ -175,7 +251,12 @@ static void step(struct model *model, struct program *program)
         supersede(model, some_sequence(model, program));
         break;
     case 4:
-        set_verdict(model, program);
+        if (program_byte(program) % 8 == 0)
+            clear_slot(model, program);
+        else if (program_byte(program) % 2 == 0)
+            set_variant(model, program);
+        else
+            set_verdict(model, program);
         break;
     default:
         append(model, program);
@@ -198,6 +279,8 @@ void expect_log_is_an_array(struct program program)
     for (size_t i = 0; i < model->count; i++) {
         EXPECT(atomic_load(&model->events[i].frame->references) == 1);
         frame_unref(model->events[i].frame);
+        for (uint32_t slot = 0; slot < SLOTS; slot += STRIDE)
+            forget_variant(model, i, slot);
     }
     free(model);
 }
