@@ -115,9 +115,12 @@ end
 
 local function read_output(self)
   local child, output = self.child, lines.new()
-  -- What was read and not used is kept for the script that takes over.
+  -- What was read and not used is kept, for this script or the one that takes over; the line at which the task was
+  -- stopped only for the latter.
   local _ <close> = setmetatable({}, { __close = function()
-    child:unread("stdout", self.unused() .. output:rest())
+    local current = self.current and core.is_retired() and self.current .. "\n" or ""
+    child:unread("stdout", self.unused() .. current .. output:rest())
+    self.current = nil
     self:reset()
   end })
   while true do

@@ -18,6 +18,7 @@ local defined = setmetatable({}, { __mode = "k" }) -- { source = what it is }, f
 ---@class sse.Source
 ---@field title string what log lines call it
 ---@field stopped boolean
+---@field current string? the line that is being parsed
 local Source = {}
 Source.__index = Source
 M.class = Source
@@ -185,7 +186,9 @@ function Source:parsed() end -- luacheck: ignore self
 --- Makes an event of a line and publishes it. Failures are told, and lose that line alone.
 ---@param line string
 function Source:take(line)
+  self.current = line
   local ok, event, problem = xpcall(self.parse, traceback, line)
+  self.current = nil
   self:parsed()
   if not ok then
     return self:fail(event)

@@ -423,12 +423,19 @@ describe("a reload", function()
   local counter = "echo $$; i=0; while :; do i=$((i+1)); echo $i; done"
 
   it("keeps a program whose definition is the same, and all its lines", function()
-    local router = server.start(script(counter))
+    -- The pipe is full all the time, and many a line waits in the function.
+    local function version(round)
+      return script(counter, ([[when = "subscribed", linger = %d, parse = function(line)
+        if line:find "0$" then sse.sleep(0.002) end
+        return line
+      end]]):format(round))
+    end
+    local router = server.start(version(0))
     local listener = listen(router)
     local pid = listener:next().data
     local last = 0
     for round = 1, 3 do
-      router:rewrite(script(counter, "linger = " .. round))
+      router:rewrite(version(round))
       router:kill "sighup"
       router.process:wait_line("stderr", "reloaded the script", nil, #router.process.stderr + 1)
       for _, line in ipairs(take(listener, 300, 20)) do
