@@ -86,6 +86,18 @@ static inline bool channel_keeps(const struct channel *channel)
     return channel->options.history > 0 || channel->options.keyed;
 }
 
+/* True when the disk has events that memory no longer has. */
+static inline bool channel_is_deep(const struct channel *channel)
+{
+    return channel->stored > 0 && channel->log.evicted > channel->stored_evicted;
+}
+
+/* The sequence up to which events are neither in memory nor on disk. */
+static inline uint64_t channel_gone(const struct channel *channel)
+{
+    return channel_is_deep(channel) ? channel->stored_evicted : channel->log.evicted;
+}
+
 /* The frame that bears the key now, or NULL. */
 struct frame *channel_find_key(const struct channel *channel, struct slice key);
 /* Takes the key's event out of the log. Returns its sequence, or 0. */

@@ -259,9 +259,8 @@ void hub_configure(struct hub *hub, struct channel *channel, const struct channe
 /* Whether anybody uses the channel, or could find something in it. */
 static bool is_needed(const struct channel *channel)
 {
-    bool is_on_disk = channel->stored > 0 && channel->log.evicted > channel->stored_evicted;
     return channel->declared || channel->subscriptions > 0 || channel->pending > 0 ||
-           log_length(&channel->log) > 0 || is_on_disk;
+           log_length(&channel->log) > 0 || channel_is_deep(channel);
 }
 
 /* A reader who comes back to the channel must hear of what it has lost. */

@@ -162,8 +162,7 @@ static bool has_evicted_after(const struct subscription *subscription, uint64_t 
 {
     for (uint32_t i = 0; i < subscription->channel_count; i++) {
         const struct channel *channel = subscription->channels[i].channel;
-        uint64_t evicted = channel->stored > 0 ? channel->stored_evicted : channel->log.evicted;
-        if (channel_keeps(channel) && evicted > sequence)
+        if (channel_keeps(channel) && channel_gone(channel) > sequence)
             return true;
     }
     return false;
@@ -199,8 +198,7 @@ static bool is_deep(const struct subscription *subscription, uint64_t cursor)
 {
     for (uint32_t i = 0; i < subscription->channel_count; i++) {
         const struct channel *channel = subscription->channels[i].channel;
-        if (channel->stored > 0 && channel->log.evicted > cursor &&
-            channel->log.evicted > channel->stored_evicted)
+        if (channel_is_deep(channel) && channel->log.evicted > cursor)
             return true;
     }
     return false;

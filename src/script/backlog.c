@@ -32,13 +32,11 @@ static struct slice key_of(const connection_id *connection)
     return slice_of((const char *)connection, sizeof *connection);
 }
 
-/* What is gone of the channel for good. */
+/* What is gone of the channel for good, by now. */
 static uint64_t gone(struct vm *vm, struct channel *channel)
 {
-    if (channel->stored == 0)
-        return channel->log.evicted;
     durable_refresh(vm, channel);
-    return channel->stored_evicted;
+    return channel_gone(channel);
 }
 
 /* What was gone when the reader began; for a channel that came later, what is gone now. */

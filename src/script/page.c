@@ -13,8 +13,7 @@ uint64_t page_memory_begins(const struct subscription *subscription)
     uint64_t begins = 0;
     for (uint32_t i = 0; i < subscription->channel_count; i++) {
         const struct channel *channel = subscription->channels[i].channel;
-        if (channel->stored > 0 && channel->log.evicted > channel->stored_evicted &&
-            channel->log.evicted > begins)
+        if (channel_is_deep(channel) && channel->log.evicted > begins)
             begins = channel->log.evicted;
     }
     return begins;
@@ -70,7 +69,7 @@ static bool on_event(void *context, uint32_t stored, struct frame *frame)
     return !page->full;
 }
 
-/* Adds the events in memory of channels that are there alone, in (after, until]. */
+/* Adds the events in (after, until] of channels that memory has whole. */
 static void add_from_memory(struct page *page, uint64_t after, uint64_t until, uint64_t began)
 {
     const struct subscription *subscription = page->subscription;
@@ -79,7 +78,7 @@ static void add_from_memory(struct page *page, uint64_t after, uint64_t until, u
         const struct log *log = &channel->log;
         /* A channel without history has nothing for those who come later. */
         uint64_t from = channel_keeps(channel) || after > began ? after : began;
-        if (channel->stored > 0)
+        if (channel_is_deep(channel))
             continue;
         for (uint32_t position = log_after(log, from); position < log->count; position++) {
             struct frame *frame = log_at(log, position)->frame;
@@ -116,12 +115,12 @@ static void flush_relaxed(struct vm *vm, const struct subscription *subscription
     }
 }
 
-/* The stored channels of the subscription. `out` has room for all its channels. */
-static unsigned stored_channels(const struct subscription *subscription, uint32_t *out)
+/* The channels to read from the store. `out` has room for all of the subscription's. */
+static unsigned deep_channels(const struct subscription *subscription, uint32_t *out)
 {
     unsigned count = 0;
     for (uint32_t i = 0; i < subscription->channel_count; i++) {
-        if (subscription->channels[i].channel->stored > 0)
+        if (channel_is_deep(subscription->channels[i].channel))
             out[count++] = subscription->channels[i].channel->stored;
     }
     return count;
@@ -133,7 +132,7 @@ int page_read(struct page *page, struct vm *vm, const struct subscription *subsc
     uint32_t *channels = memory_new((subscription->channel_count + 1) * sizeof *channels);
     *page = (struct page){.vm = vm, .subscription = subscription};
     flush_relaxed(vm, subscription);
-    int error = store_read(vm->pipeline->store, channels, stored_channels(subscription, channels),
+    int error = store_read(vm->pipeline->store, channels, deep_channels(subscription, channels),
                            after, until, on_event, page);
     free(channels);
     if (!page->full)
@@ -150,7 +149,7 @@ int page_read_back(struct page *page, struct vm *vm, const struct subscription *
     *page = (struct page){.vm = vm, .subscription = subscription};
     flush_relaxed(vm, subscription);
     int error = store_read_back(vm->pipeline->store, channels,
-                                stored_channels(subscription, channels), 0, until, on_event, page);
+                                deep_channels(subscription, channels), 0, until, on_event, page);
     free(channels);
     page->last = page->full ? page->last - 1 : 0;
     add_from_memory(page, page->last, until, until);

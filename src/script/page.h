@@ -3,8 +3,8 @@
 
 #include "script/vm.h"
 
-/* What a subscription's readers get of events that memory no longer has whole: from the store, and
- * from channels that are in memory alone. */
+/* What a subscription's readers get of the events before those that memory has of all its channels:
+ * from the store, and from memory for channels that are there whole. */
 
 struct page {
     struct vm *vm;
