@@ -26,7 +26,7 @@ sse.publisher "/publish/:channel"
 sse.get("/stream", function(req)
   local query = req.query
   return sse.subscribe {
-    channels = sse.split(query.channels .. ",mark"),
+    channels = sse.split(query.channels),
     events = query.events and sse.split(query.events),
     filter = query.step and { "every", tonumber(query.step) },
     start = query.start,
@@ -162,8 +162,8 @@ end
 
 local marks = 0
 
---- The events of a stream from its start until now, which a channel beside those it asks for says. A reset
---- that comes first is the second result.
+--- The events of a stream from its start until now, which its channel "mark" says. A reset that comes first
+--- is the second result.
 ---@param router support.Server
 ---@param reader support.EventSource
 ---@return support.Event[]
@@ -195,7 +195,7 @@ end
 ---@return integer[]
 ---@return table|nil reset
 function M.numbers_from(router, channels, id, more)
-  local reader = M.open(router, "channels=" .. channels .. (more or ""), id)
+  local reader = M.open(router, "channels=" .. channels .. ",mark" .. (more or ""), id)
   local events, reset = M.until_now(router, reader)
   return M.numbers(events), reset
 end
