@@ -82,7 +82,15 @@ describe("a reader that lags", function()
     assert.equal("lagged", info.reason)
     local next_one = stuck:next()
     assert.equal(info.oldest, next_one.id)
-    assert.equal(500, feeds.numbers({ next_one })[1])
+    -- The newest at that moment: on a busy machine the flood may still have been under way.
+    local newest = feeds.numbers({ next_one })[1]
+    assert.is_true(newest > #numbers + 1)
+    while newest < 500 do
+      event = stuck:next()
+      local number = event.event ~= "reset" and feeds.numbers({ event })[1] or newest
+      assert.is_true(number >= newest)
+      newest = number
+    end
     feeds.publish(router, { { channel = "skip", data = { n = 501 } } })
     assert.equal(501, feeds.numbers({ stuck:next() })[1])
     assert.equal(1, feeds.subscribers(router, "skip"))
