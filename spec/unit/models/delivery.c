@@ -1,320 +1,21 @@
 #include "models/delivery.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "models/expect.h"
-#include "models/world.h"
-
-enum { NAMES = 6, BARE = 5, EVENTS = 400, SUBSCRIPTIONS = 8, READERS = 8, FRAMES = 3 };
-
-static const char *const names[NAMES] = {"a", "a.b", "a.c", "keyed.a", "keyed.b", "bare"};
-
-/* One that was published. */
-struct published {
-    uint64_t sequence;
-    uint32_t name;
-    const struct channel *channel; /* NULL once the channel is gone */
-    int number;
-    bool superseded;
-    unsigned evicted; /* the step that took it, or 0 */
-};
-
-struct reader {
-    struct subscriber subscriber;
-    struct subscription *subscription; /* NULL when there is no such reader */
-    uint64_t had;                      /* it has had, or could not have had, all up to this one */
-    unsigned joined;                   /* in this step */
-};
-
-struct delivery {
-    struct world world;
-    struct published events[EVENTS];
-    size_t count;
-    struct subscription *subscriptions[SUBSCRIPTIONS];
-    int references[SUBSCRIPTIONS]; /* of their filters */
-    struct reader readers[READERS];
-    struct program *program;
-    unsigned step;
-};
-
-static struct channel *find(struct delivery *delivery, uint32_t index)
-{
-    return hub_find(&delivery->world.hub, slice_text(names[index]));
-}
-
-/* The world's truth */
-
-/* Every sequence is that of one event, from 1 on. */
-static struct published *published_as(struct delivery *delivery, uint64_t sequence)
-{
-    EXPECT(sequence >= 1 && sequence <= delivery->count);
-    return &delivery->events[sequence - 1];
-}
-
-static bool is_retained(const struct published *event)
-{
-    const struct log *log = &event->channel->log;
-    uint32_t place = log_after(log, event->sequence - 1);
-    return place < log->count && log_at(log, place)->sequence == event->sequence &&
-           log_at(log, place)->frame != NULL;
-}
-
-/* After each step: what has left its log since, and whose channel is gone. */
-static void note_evictions(struct delivery *delivery)
-{
-    const struct channel *channels[NAMES];
-    for (uint32_t index = 0; index < NAMES; index++)
-        channels[index] = find(delivery, index);
-    for (size_t i = 0; i < delivery->count; i++) {
-        struct published *event = &delivery->events[i];
-        bool there = false;
-        for (uint32_t index = 0; event->channel != NULL && index < NAMES; index++)
-            there |= channels[index] == event->channel;
-        if (!there && event->channel != NULL && !event->superseded && event->evicted == 0)
-            event->evicted = delivery->step;
-        if (!there)
-            event->channel = NULL;
-        else if (!event->superseded && event->evicted == 0 && !is_retained(event))
-            event->evicted = delivery->step;
-    }
-}
-
-static bool has_channel(const struct subscription *subscription, const struct channel *channel)
-{
-    for (uint32_t i = 0; i < subscription->channel_count; i++) {
-        if (subscription->channels[i].channel == channel)
-            return true;
-    }
-    return false;
-}
-
-/* Of a channel that is there, or that a pattern had while it was. */
-static bool belongs(struct delivery *delivery, const struct subscription *subscription,
-                    const struct published *event)
-{
-    const struct channel *channel = find(delivery, event->name);
-    if (channel != NULL && has_channel(subscription, channel))
-        return true;
-    for (uint32_t i = 0; i < subscription->pattern_count; i++) {
-        if (pattern_matches(subscription->patterns[i], slice_text(names[event->name])))
-            return true;
-    }
-    return false;
-}
-
-static bool passes(struct delivery *delivery, const struct reader *reader,
-                   const struct published *event)
-{
-    const struct group *group = reader->subscription->group;
-    return belongs(delivery, reader->subscription, event) &&
-           (group == NULL || event->number % group->reference == 0);
-}
-
-/* What the reader may miss without being told. */
-static bool is_excused(const struct reader *reader, const struct published *event)
-{
-    return event->superseded || (event->evicted != 0 && event->evicted <= reader->joined) ||
-           (event->name == BARE && event->sequence <= reader->subscriber.joined);
-}
-
-/* The reader's place moves on to `cursor`, past events that it did not get. */
-static void pass_over(struct delivery *delivery, struct reader *reader, uint64_t cursor)
-{
-    for (size_t i = reader->had; i < delivery->count && i < cursor; i++) {
-        const struct published *event = &delivery->events[i];
-        EXPECT(!passes(delivery, reader, event) || is_excused(reader, event));
-    }
-    if (cursor > reader->had)
-        reader->had = cursor;
-}
-
-static void take(struct delivery *delivery, struct reader *reader, const struct frame *frame)
-{
-    const struct group *group = reader->subscription->group;
-    struct published *event = published_as(delivery, frame->sequence);
-    struct buffer data = {0};
-    EXPECT(frame->sequence > reader->had);
-    EXPECT(event->channel != NULL && passes(delivery, reader, event));
-    EXPECT(event->name != BARE || event->sequence > reader->subscriber.joined);
-    frame_data(frame, &data);
-    EXPECT((data.length > 0 && data.data[0] == '~') == (group != NULL && group->reference < 0));
-    buffer_deinit(&data);
-    pass_over(delivery, reader, frame->sequence - 1);
-    reader->had = frame->sequence;
-}
-
-static bool is_lost(struct delivery *delivery, const struct reader *reader)
-{
-    for (size_t i = reader->had; i < delivery->count; i++) {
-        const struct published *event = &delivery->events[i];
-        if (event->evicted > reader->joined && belongs(delivery, reader->subscription, event) &&
-            !is_excused(reader, event))
-            return true;
-    }
-    return false;
-}
-
-/* Readers */
-
-static void leave(struct delivery *delivery, struct reader *reader)
-{
-    audience_remove(&reader->subscriber);
-    hub_count_subscribers(&delivery->world.hub, reader->subscription, -1);
-    hub_unsubscribe(&delivery->world.hub, reader->subscription);
-    reader->subscription = NULL;
-}
-
-static struct reader *reader_of(struct subscriber *subscriber)
-{
-    return CONTAINER_OF(subscriber, struct reader, subscriber);
-}
-
-/* What fanout_serve does. Some readers take only a part, and fall behind. */
-static void serve(struct delivery *delivery, struct audience *audience)
-{
-    struct frame *frames[FRAMES];
-    list_remove(&audience->dirty);
-    while (audience->member_count > 0) {
-        uint64_t before = audience->cursor;
-        uint32_t count = audience_collect_news(audience, frames, FRAMES);
-        if (count == 0)
-            break;
-        for (uint32_t i = audience->member_count; i-- > 0;) {
-            struct reader *reader = reader_of(audience->members[i].subscriber);
-            uint32_t most = program_byte(delivery->program);
-            uint32_t taken = most < 230 ? count : most % count;
-            for (uint32_t j = 0; j < taken; j++)
-                take(delivery, reader, frames[j]);
-            if (taken < count)
-                audience_fall_behind(&reader->subscriber,
-                                     taken > 0 ? frames[taken - 1]->sequence : before);
-        }
-    }
-    audience_forget_news(audience);
-    for (uint32_t i = 0; i < audience->member_count; i++)
-        pass_over(delivery, reader_of(audience->members[i].subscriber), audience->cursor);
-}
-
-/* A channel goes: those in step first get what was in it. */
-static void on_removing(void *context, struct audience *audience)
-{
-    serve(CONTAINER_OF(context, struct delivery, world), audience);
-}
-
-/* Channels that are gone are remembered together; a keyed one drops deletions before older events.
- * Both only know the highest sequence that they lost. */
-static bool may_exaggerate(const struct audience *audience, const struct replica_channel *lag)
-{
-    return lag == audience->gone || frame_part(lag->names, lag->names->key).data[0] == 'k';
-}
-
-/* One that is behind reads on, as far as the program lets it. Those in step first get what there
- * is, so that this one may join them. */
-static void read_on(struct delivery *delivery, struct reader *reader, uint32_t turns)
-{
-    struct frame *frames[FRAMES];
-    struct subscriber *subscriber = &reader->subscriber;
-    serve(delivery, subscriber->audience);
-    if (subscriber_is_in_step(subscriber))
-        return;
-    for (; turns > 0; turns--) {
-        const struct replica_channel *lag = subscriber_lag(subscriber);
-        if (lag != NULL) {
-            EXPECT(is_lost(delivery, reader) || may_exaggerate(subscriber->audience, lag));
-            leave(delivery, reader);
-            return;
-        }
-        uint64_t cursor = subscriber->cursor;
-        uint32_t count = subscriber_collect(subscriber, &cursor, frames, FRAMES);
-        for (uint32_t i = 0; i < count; i++)
-            take(delivery, reader, frames[i]);
-        pass_over(delivery, reader, cursor);
-        subscriber->cursor = cursor;
-        if (count == 0) {
-            audience_catch_up(subscriber, 1);
-            return;
-        }
-    }
-}
-
-/* A reader that resumes is told of a loss when, and only when, something behind its place was lost
- * in a channel that is there, be it another life of the channel. */
-static void expect_truth(struct delivery *delivery, const struct subscription *subscription,
-                         uint64_t sequence, const struct start_result *result)
-{
-    bool lost = false;
-    for (size_t i = sequence; i < delivery->count; i++) {
-        const struct published *event = &delivery->events[i];
-        const struct channel *channel = find(delivery, event->name);
-        lost |= event->evicted != 0 && event->name != BARE && channel != NULL &&
-                has_channel(subscription, channel);
-    }
-    if (sequence > delivery->world.hub.appended)
-        EXPECT(result->reset == RESET_UNKNOWN);
-    else
-        EXPECT(result->reset == (lost ? RESET_EVICTED : RESET_NONE));
-}
-
-static bool any_keeps(const struct subscription *subscription)
-{
-    for (uint32_t i = 0; i < subscription->channel_count; i++) {
-        if (channel_keeps(subscription->channels[i].channel))
-            return true;
-    }
-    return false;
-}
-
-static void join(struct delivery *delivery, struct program *program)
-{
-    uint32_t which = program_below(program, SUBSCRIPTIONS);
-    struct reader *reader = &delivery->readers[program_below(program, READERS)];
-    struct subscription *subscription = delivery->subscriptions[which];
-    struct start start = {.kind = program_below(program, START_SEQUENCE + 1)};
-    struct start_result result;
-    if (subscription == NULL || reader->subscription != NULL)
-        return;
-    uint64_t appended = delivery->world.hub.appended;
-    start.number = start.kind == START_LAST ? program_byte(program)
-                   : start.kind == START_SINCE
-                       ? delivery->world.now - 10 * program_byte(program)
-                       : (int64_t)program_below(program, (uint32_t)appended % 60000 + 2);
-    subscription_resolve(&delivery->world.hub, subscription, &start, &result);
-    EXPECT(result.cursor <= appended);
-    /* What filters made of old events may have been too large to keep. */
-    note_evictions(delivery);
-    if (start.kind == START_SEQUENCE && any_keeps(subscription))
-        expect_truth(delivery, subscription, (uint64_t)start.number, &result);
-    subscription->references++;
-    hub_count_subscribers(&delivery->world.hub, subscription, 1);
-    struct audience *audience = world_audience(&delivery->world, subscription);
-    serve(delivery, audience);
-    *reader = (struct reader){
-        .subscription = subscription, .had = result.cursor, .joined = delivery->step};
-    audience_add(audience, &reader->subscriber, result.cursor);
-}
-
-/* The end of a shard's turn. */
-static void turn(struct delivery *delivery)
-{
-    struct replica *replica = &delivery->world.replica;
-    while (!list_is_empty(&replica->dirty))
-        serve(delivery, CONTAINER_OF(replica->dirty.next, struct audience, dirty));
-    expect_replica_follows(&delivery->world);
-}
-
-/* Changes */
+#include "models/readers.h"
 
 static void open(struct delivery *delivery, struct program *program)
 {
     uint32_t index = program_below(program, NAMES);
     struct channel_options options = {.history = index == BARE ? 0 : 1 + program_below(program, 12),
-                                      .keyed = names[index][0] == 'k',
+                                      .keyed = delivery_names[index][0] == 'k',
                                       .max_age = program_byte(program) % 4 == 0 ? 500 : 0,
                                       .max_bytes = program_byte(program) % 4 == 0 ? 1200 : 0};
-    struct channel *channel = find(delivery, index);
+    struct channel *channel = delivery_find(delivery, index);
     if (channel == NULL)
-        EXPECT(hub_open(&delivery->world.hub, slice_text(names[index]), &options, &channel) == 0);
+        EXPECT(hub_open(&delivery->world.hub, slice_text(delivery_names[index]), &options,
+                        &channel) == 0);
     channel->declared = true;
     hub_configure(&delivery->world.hub, channel, &options, delivery->world.now);
 }
@@ -325,13 +26,13 @@ static void publish(struct delivery *delivery, struct program *program)
     int number = (int)program_below(program, 100);
     const char *keys[] = {"k", "l", "m", "n"};
     const char *key = keys[program_below(program, 4)];
-    struct channel *channel = find(delivery, index);
+    struct channel *channel = delivery_find(delivery, index);
     if (channel == NULL || delivery->count == EVENTS)
         return;
     if (channel->options.keyed) {
         const struct frame *old = channel_find_key(channel, slice_text(key));
         if (old != NULL)
-            published_as(delivery, old->sequence)->superseded = true;
+            delivery_published(delivery, old->sequence)->superseded = true;
     }
     /* Before it is published: what it evicts may be itself. */
     struct published *event = &delivery->events[delivery->count++];
@@ -349,12 +50,12 @@ static void delete_key(struct delivery *delivery, struct program *program)
     uint32_t index = 3 + program_below(program, 2);
     const char *keys[] = {"k", "l", "m", "n"};
     const char *key = keys[program_below(program, 4)];
-    struct channel *channel = find(delivery, index);
+    struct channel *channel = delivery_find(delivery, index);
     if (channel == NULL || delivery->count == EVENTS)
         return;
     const struct frame *old = channel_find_key(channel, slice_text(key));
     if (old != NULL)
-        published_as(delivery, old->sequence)->superseded = true;
+        delivery_published(delivery, old->sequence)->superseded = true;
     struct published *event = &delivery->events[delivery->count++];
     *event = (struct published){delivery->world.hub.sequence + 1, index, channel, 0, false, 0};
     world_publish_key(&delivery->world, channel, key, NULL);
@@ -374,8 +75,8 @@ static void subscribe(struct delivery *delivery, struct program *program)
             world_subscribe_pattern(&delivery->world, patterns[form / 3 % 4], reference);
         return;
     }
-    struct channel *first = find(delivery, form / 3 % NAMES);
-    struct channel *second = find(delivery, form / 18 % NAMES);
+    struct channel *first = delivery_find(delivery, form / 3 % NAMES);
+    struct channel *second = delivery_find(delivery, form / 18 % NAMES);
     if (first != NULL)
         delivery->subscriptions[which] =
             world_subscribe(&delivery->world, first, second == first ? NULL : second, reference);
@@ -391,7 +92,7 @@ static void unsubscribe(struct delivery *delivery, struct program *program)
 
 static void change_limits(struct delivery *delivery, struct program *program)
 {
-    struct channel *channel = find(delivery, program_below(program, NAMES));
+    struct channel *channel = delivery_find(delivery, program_below(program, NAMES));
     switch (program_below(program, 4)) {
     case 0:
         delivery->world.hub.limits.total_bytes =
@@ -428,22 +129,22 @@ static void step(struct delivery *delivery, struct program *program)
         break;
     case 3:
     case 4:
-        join(delivery, program);
+        readers_join(delivery, program);
         break;
     case 5:
         reader = &delivery->readers[program_below(program, READERS)];
         if (reader->subscription != NULL)
-            leave(delivery, reader);
+            readers_leave(delivery, reader);
         break;
     case 6:
     case 7:
         reader = &delivery->readers[program_below(program, READERS)];
         if (reader->subscription != NULL)
-            read_on(delivery, reader, 1 + program_below(program, 8));
+            readers_read_on(delivery, reader, 1 + program_below(program, 8));
         break;
     case 8:
     case 9:
-        turn(delivery);
+        readers_turn(delivery);
         break;
     case 10:
         change_limits(delivery, program);
@@ -454,26 +155,26 @@ static void step(struct delivery *delivery, struct program *program)
     default:
         publish(delivery, program);
     }
-    note_evictions(delivery);
+    delivery_note_evictions(delivery);
 }
 
 /* Everybody reads to the end; then there is nothing left of anything. */
 static void finish(struct delivery *delivery)
 {
-    turn(delivery);
+    readers_turn(delivery);
     expect_hub_is_sound(&delivery->world.hub);
     for (uint32_t i = 0; i < READERS; i++) {
         if (delivery->readers[i].subscription != NULL)
-            read_on(delivery, &delivery->readers[i], 1000);
+            readers_read_on(delivery, &delivery->readers[i], 1000);
         if (delivery->readers[i].subscription != NULL)
-            leave(delivery, &delivery->readers[i]);
+            readers_leave(delivery, &delivery->readers[i]);
     }
     for (uint32_t i = 0; i < SUBSCRIPTIONS; i++) {
         if (delivery->subscriptions[i] != NULL)
             hub_unsubscribe(&delivery->world.hub, delivery->subscriptions[i]);
     }
     for (uint32_t i = 0; i < NAMES; i++) {
-        struct channel *channel = find(delivery, i);
+        struct channel *channel = delivery_find(delivery, i);
         EXPECT(channel == NULL || (channel->subscribers == 0 && channel->group_count == 0));
     }
 }
@@ -483,7 +184,7 @@ void expect_delivery(struct program program)
     struct delivery *delivery = calloc(1, sizeof *delivery);
     delivery->program = &program;
     world_init(&delivery->world);
-    delivery->world.replica.removing = on_removing;
+    delivery->world.replica.removing = readers_on_removing;
     while (program_has_more(&program))
         step(delivery, &program);
     finish(delivery);
