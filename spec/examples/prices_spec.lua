@@ -16,14 +16,6 @@ describe("examples/prices.lua", function()
 
   after_each(server.stop_all)
 
-  local function programs()
-    local count = 0
-    for _ in pairs(support.children(router.pid)) do
-      count = count + 1
-    end
-    return count
-  end
-
   local function assert_price(event)
     assert.equal("price", event.event)
     local price = json.decode(event.data)
@@ -33,7 +25,7 @@ describe("examples/prices.lua", function()
   end
 
   it("sends prices as they change, and the latest of each symbol to who comes later", function()
-    assert.equal(0, programs())
+    support.wait_children(router.pid, 0)
     local first = eventsource.open(router.port, "/events")
     local latest, symbols = {}, 0
     while symbols < 2 do
@@ -41,7 +33,7 @@ describe("examples/prices.lua", function()
       symbols = symbols + (latest[price.symbol] and 0 or 1)
       latest[price.symbol] = price.price
     end
-    assert.equal(1, programs())
+    support.wait_children(router.pid, 1)
     local second = eventsource.open(router.port, "/events")
     local seen = {}
     for _ = 1, 2 do
@@ -50,7 +42,7 @@ describe("examples/prices.lua", function()
     for symbol in pairs(latest) do
       assert.is_true(seen[symbol], symbol)
     end
-    assert.equal(1, programs())
+    support.wait_children(router.pid, 1)
   end)
 
   it("sends one symbol's alone when it is asked for, as its curl lines do", function()

@@ -237,7 +237,7 @@ describe("a program", function()
       return not answer.running
     end)
     assert.is_nil(state.pid)
-    assert.same({}, support.children(router.pid))
+    support.wait_children(router.pid, 0)
   end)
 end)
 
@@ -403,8 +403,10 @@ describe("the end of a program", function()
     local router = start [[
       sse.exec("trap '' TERM HUP INT PIPE; echo $$; while :; do sleep 0.1; done", { shell = true, channel = out })
       sse.exec("echo $$; exec sleep 1000", { shell = true, channel = out })
+      sse.exec("trap '' TERM HUP INT PIPE; sleep 1000 & echo $!; sleep 1000 | cat & echo $!; wait",
+        { shell = true, channel = out })
     ]]
-    local pids = take(listen(router), 2)
+    local pids = take(listen(router), 4)
     router:kill "sigkill"
     for _, pid in ipairs(pids) do
       support.wait_gone(pid)

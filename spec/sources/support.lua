@@ -125,7 +125,7 @@ function M.parent(pid)
   return status and tonumber(status:match "^%d+ %(.*%) %a (%d+)")
 end
 
---- Processes whose parent is `pid`, as { id = state }.
+--- Processes whose parent is `pid`, except for the guard, as { id = state }.
 ---@param pid integer
 ---@return table<integer, string>
 function M.children(pid)
@@ -133,11 +133,25 @@ function M.children(pid)
   local entries = assert(uv.fs_scandir "/proc")
   for name in uv.fs_scandir_next, entries do
     local id = tonumber(name)
-    if id and M.parent(id) == pid then
+    local command = id and M.parent(id) == pid and files.read(("/proc/%d/comm"):format(id))
+    if command and command ~= "sse-guard\n" then
       found[id] = M.state(id)
     end
   end
   return found
+end
+
+--- Waits until `pid` has so many children.
+---@param pid integer
+---@param count integer
+function M.wait_children(pid, count)
+  loop.wait_until(function()
+    local found = 0
+    for _ in pairs(M.children(pid)) do
+      found = found + 1
+    end
+    return found == count
+  end, nil, count .. " children")
 end
 
 --- Waits until a file has what `check` wants of its content, and returns that.

@@ -273,7 +273,7 @@ static int l_unread(lua_State *L)
 /* child:pid() */
 static int l_pid(lua_State *L)
 {
-    lua_pushinteger(L, check(L)->process.group);
+    lua_pushinteger(L, check(L)->process.handle.pid);
     return 1;
 }
 

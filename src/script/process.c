@@ -9,6 +9,7 @@
 #include "base/log_line.h"
 #include "base/memory.h"
 #include "script/group.h"
+#include "script/guard.h"
 
 enum {
     LOOK = 50,         /* milliseconds between looks whether a group has ended */
@@ -51,15 +52,24 @@ static bool is_left(const struct process *process)
     return process->running || group_is_alive(process->group);
 }
 
+/* Nobody is left of it. */
+static void forget_group(struct process *process)
+{
+    if (process->group > 0)
+        guard_remove(process->group);
+    process->group = 0;
+    close_handle(&process->timer);
+}
+
 static void on_look(uv_timer_t *timer)
 {
     struct process *process = timer->data;
     uint64_t now = uv_now(timer->loop);
     if (!is_left(process)) {
-        close_handle(timer);
+        forget_group(process);
     } else if (now > process->deadline + LAST_LOOKS) {
         /* The kernel cannot end it now; the router's own end does not wait for that. */
-        close_handle(timer);
+        forget_group(process);
         if (process->abandoned)
             close_handle(&process->handle);
     } else if (now >= process->deadline && !process->killed) {
@@ -90,7 +100,7 @@ void process_close(struct process *process)
     if (is_left(process))
         process_stop(process);
     else
-        close_handle(&process->timer);
+        forget_group(process);
 }
 
 /* Reading */
@@ -166,7 +176,7 @@ static void on_process_exit(uv_process_t *handle, int64_t status, int number)
     if (is_left(process))
         process_stop(process);
     else
-        close_handle(&process->timer);
+        forget_group(process);
     if (process->abandoned)
         return;
     process->listener->exited(process->context);
@@ -260,10 +270,12 @@ static int spawn(struct process *process, uv_loop_t *loop, const struct process_
     int error = uv_spawn(loop, &process->handle, &options);
     own(process, &process->handle);
     process->running = error == 0;
-    if (error == 0)
+    if (error == 0) {
         process->group = process->handle.pid;
-    else
+        guard_add(loop, process->group);
+    } else {
         close_handle(&process->handle);
+    }
     return error;
 }
 
