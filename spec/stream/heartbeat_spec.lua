@@ -121,7 +121,7 @@ describe("while the script is busy", function()
 
   before_each(function()
     folder = files.directory()
-    router = feeds.start(thinking, { threads = 1, args = { "--budget", "60s" }, env = { FOLDER = folder } })
+    router = feeds.start(thinking, { threads = 1, env = { FOLDER = folder } })
   end)
 
   after_each(server.stop_all)

@@ -28,7 +28,7 @@ describe("the count of subscribers", function()
   local router, descriptors
 
   before_each(function()
-    router = feeds.start(nil, { threads = 2, args = { "--stall-timeout", "300ms", "--budget", "10s" } })
+    router = feeds.start(nil, { threads = 2, args = { "--stall-timeout", "300ms" } })
     descriptors = router:descriptors()
   end)
 

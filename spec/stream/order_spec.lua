@@ -72,7 +72,6 @@ describe("events of a stream", function()
     it(("are all there when one loop publishes more than queues hold, with %d threads"):format(threads), function()
       local router = feeds.start([[ sse.channel("a", { history = 30000 }) ]], {
         threads = threads,
-        args = { "--budget", "20s" },
       })
       local last = 0
       local reader = eventsource.open(router.port, "/stream?channels=a,b", {
