@@ -70,9 +70,7 @@ describe("events of a stream", function()
 
   for _, threads in ipairs { 0, 1 } do
     it(("are all there when one loop publishes more than queues hold, with %d threads"):format(threads), function()
-      local router = feeds.start([[ sse.channel("a", { history = 30000 }) ]], {
-        threads = threads,
-      })
+      local router = feeds.start([[ sse.channel("a", { history = 30000 }) ]], { threads = threads })
       local last = 0
       local reader = eventsource.open(router.port, "/stream?channels=a,b", {
         reconnect = false,
