@@ -20,7 +20,7 @@ enum change_kind {
     CHANGE_SUPERSEDE,     /* channel, sequence */
     CHANGE_FORGET,        /* channel, sequence: that event alone is evicted */
     CHANGE_VARIANT,       /* channel, number = slot, sequence, frame: comes before the event or, for
-                             one that is in the log, before its verdict */
+                             one that is in the log, behind its verdict */
     CHANGE_VERDICT,       /* channel, number = slot * 2 + verdict, sequence */
     CHANGE_SLOT,          /* channel, number = slot: another filter group has it now */
     CHANGE_SUBSCRIPTION_OPEN,   /* definition */
