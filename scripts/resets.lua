@@ -67,6 +67,22 @@ local function printable(text)
   return core.is_utf8(text) and text or (text:gsub("[\128-\255]", "?"))
 end
 
+--- What a script's own rule gives instead, as event-stream text.
+local function replacement(rule, req, info)
+  local events = rule(req, { reason = info.reason, requested = info.requested, oldest = info.oldest,
+    latest = info.latest })
+  if events == nil then
+    return ""
+  elseif type(events) == "string" or events[1] == nil then
+    events = { events }
+  end
+  local parts = {}
+  for index, event in ipairs(events) do
+    parts[index] = core.encode_event(event)
+  end
+  return table.concat(parts)
+end
+
 --- Event-stream text that stands first in the stream.
 ---@param req sse.Request
 ---@param subscription sse.Subscription
@@ -80,17 +96,13 @@ function M.encode(req, subscription, info)
   elseif type(rule) == "string" then
     return usual(rule, info)
   end
-  local events = rule(req, info)
-  if events == nil then
-    return ""
-  elseif type(events) == "string" or events[1] == nil then
-    events = { events }
+  local ok, text = xpcall(replacement, debug.traceback, rule, req, info)
+  if not ok then
+    -- An error answer would end the client for good, and it must hear of the loss.
+    core.report("on_reset", text)
+    return usual("reset", info)
   end
-  local parts = {}
-  for index, event in ipairs(events) do
-    parts[index] = core.encode_event(event)
-  end
-  return table.concat(parts)
+  return text
 end
 
 --- Whether all channels are keyed: a new subscriber first gets the latest event of each key.
