@@ -45,6 +45,9 @@ describe("a durable log", function()
     local router = support.start()
     local address = ("127.0.0.1:%d"):format(router.port)
     local reader = eventsource.open(router.port, "/stream?channels=a,b"):wait_open()
+    -- A client that has not had an event has no id to go on from.
+    support.fill(router, "a", 0, 0)
+    assert.same({ 0 }, support.numbers { reader:next() })
     for life = 0, 4 do
       support.fill(router, life % 2 == 0 and "a" or "b", 10 * life + 1, 10 * life + 10)
       router:kill(life % 2 == 0 and "sigkill" or "sigterm")
