@@ -175,6 +175,27 @@ end)
       http.get(router.port, "/after"):json())
   end)
 
+  it("takes nothing behind the end, though the reader has not got that far", function()
+    local router = start [[
+local kept
+sse.get("/stream", function() return sse.stream(function(client)
+  kept = client
+  for _ = 1, 15 do client:send { data = ("x"):rep(16000) } end
+  sse.after(0, function() sse.log.info "over" end)
+end) end)
+sse.get("/after", function() return { closed = kept.closed, sent = kept:send "late" or false } end)
+]]
+    local source = open(router, { paused = true, receive_buffer = 16384 })
+    source:wait_open(nil, 0)
+    router:wait_log "over"
+    assert.same({ closed = true, sent = false }, http.get(router.port, "/after"):json())
+    source:resume()
+    for _ = 1, 15 do
+      assert.equal(16000, #source:next().data)
+    end
+    assert.equal("complete", source:wait_ending())
+  end)
+
   it("names its mistakes", function()
     local router = start [[
 sse.get("/stream", function() return sse.stream(function(client)

@@ -30,7 +30,7 @@ struct stream {
     size_t bytes;
     struct list waiting; /* struct sender: tasks in client:send */
     bool open;
-    bool closing; /* client:close() was called */
+    bool closing; /* client:close() was called, or the task is over */
 };
 
 struct sender {
@@ -168,13 +168,19 @@ static int l_comment(lua_State *L)
     return send_frame(L, stream, frame);
 }
 
-/* client:close(): the stream ends when its reader has what was sent */
-static int l_close(lua_State *L)
+/* The stream ends when its reader has what was sent. It takes no more, although the connection
+ * lives on until then. */
+static void close_stream(struct stream *stream)
 {
-    struct stream *stream = check(L, 1);
     if (takes_events(stream))
         stream->vm->host.end(stream->vm->host.context, stream->connection);
     stream->closing = true;
+}
+
+/* client:close() */
+static int l_close(lua_State *L)
+{
+    close_stream(check(L, 1));
     return 0;
 }
 
@@ -186,8 +192,7 @@ static void on_task_end(void *context, const char *error)
     stream->task = NULL;
     if (error != NULL && error[0] != '\0')
         vm_report(stream->vm, stream->title, error);
-    if (takes_events(stream))
-        stream->vm->host.end(stream->vm->host.context, stream->connection);
+    close_stream(stream);
     unref(stream);
 }
 
