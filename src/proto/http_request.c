@@ -99,11 +99,44 @@ static bool is_host(struct slice host)
     return host.data[i] == ':' && (port.length == 0 || is_digits(port));
 }
 
+static bool is_blank(char byte)
+{
+    return byte == ' ' || byte == '\t';
+}
+
+static struct slice trim(struct slice text)
+{
+    while (text.length > 0 && is_blank(text.data[0]))
+        text = slice_of(text.data + 1, text.length - 1);
+    while (text.length > 0 && is_blank(text.data[text.length - 1]))
+        text.length--;
+    return text;
+}
+
+/* The transfer codings of a request: nobody knows where a body ends whose last one is not chunked
+ * (RFC 9112, 6.3), and chunked comes once. What is well framed with others is not supported. */
+static int check_codings(struct slice codings)
+{
+    const char *end = codings.data + codings.length;
+    int error = 0;
+    for (const char *start = codings.data;;) {
+        const char *comma = memchr(start, ',', (size_t)(end - start));
+        bool is_last = comma == NULL;
+        struct slice coding = trim(slice_of(start, (size_t)((is_last ? end : comma) - start)));
+        if (coding.length == 0 || slice_equal_case(coding, "chunked") != is_last)
+            return ERROR_BAD_FRAMING;
+        if (is_last)
+            return error;
+        error = ERROR_CODING;
+        start = comma + 1;
+    }
+}
+
 struct head_facts {
     int hosts;
     int lengths;
     int codings;
-    bool chunked;
+    int coding_error; /* of codings that are well framed */
 };
 
 static int check_header(struct http_request *request, size_t index, struct head_facts *facts)
@@ -120,8 +153,8 @@ static int check_header(struct http_request *request, size_t index, struct head_
     }
     if (slice_equal(name, slice_text("transfer-encoding"))) {
         facts->codings++;
-        facts->chunked = slice_equal_case(value, "chunked");
-        return memchr(value.data, ',', value.length) == NULL ? 0 : ERROR_BAD_FRAMING;
+        facts->coding_error = check_codings(value);
+        return facts->coding_error == ERROR_BAD_FRAMING ? ERROR_BAD_FRAMING : 0;
     }
     if (slice_equal(name, slice_text("expect"))) {
         request->expects_continue = slice_equal_case(value, "100-continue");
@@ -149,8 +182,8 @@ static int check_head(const struct http_parser *parser)
         return ERROR_BAD_FRAMING;
     if (facts.codings > 0 && request->http_1_0)
         return ERROR_BAD_FRAMING;
-    if (facts.codings > 0 && !facts.chunked)
-        return ERROR_CODING;
+    if (facts.coding_error != 0)
+        return facts.coding_error;
     if (parser->llhttp.content_length > parser->limits->body && facts.lengths > 0)
         return ERROR_BODY_TOO_LARGE;
     return 0;
@@ -243,8 +276,7 @@ static int on_header_value_complete(llhttp_t *llhttp)
         return 0;
     struct http_header *header = &request->headers[request->header_count - 1];
     const char *value = request->text.data + header->value;
-    while (header->value_length > 0 &&
-           (value[header->value_length - 1] == ' ' || value[header->value_length - 1] == '\t'))
+    while (header->value_length > 0 && is_blank(value[header->value_length - 1]))
         header->value_length--;
     parser->in_value = true;
     return 0;

@@ -203,7 +203,10 @@ TEST(what_two_servers_could_read_differently_is_refused)
         POST "Content-Length: 1 1\r\n\r\na",
         POST "Content-Length:\r\n\r\n",
         POST "Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
-        POST "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        POST "Transfer-Encoding: gzip\r\n\r\n",
+        POST "Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+        POST "Transfer-Encoding: , chunked\r\n\r\n0\r\n\r\n",
+        POST "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         POST "Transfer-Encoding: chunked,\r\n\r\n0\r\n\r\n",
         "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -288,7 +291,8 @@ TEST(what_is_not_supported_has_its_own_status)
     assert_refused_as("GET / HTTP/0.9\r\nHost: a\r\n\r\n", ERROR_VERSION);
     assert_refused_as("GET / HTTP/1.2\r\nHost: a\r\n\r\n", ERROR_VERSION);
     assert_refused_as(POST "Expect: the-unexpected\r\n\r\n", ERROR_EXPECTATION);
-    assert_refused_as(POST "Transfer-Encoding: gzip\r\n\r\n", ERROR_CODING);
+    assert_refused_as(POST "Transfer-Encoding: gzip, chunked\r\n\r\n", ERROR_CODING);
+    assert_refused_as(POST "Transfer-Encoding: gzip\r\n\r\n", ERROR_BAD_FRAMING);
 }
 
 /* Whole requests with bytes changed, left out, doubled and cut, fed in random pieces. */
