@@ -206,6 +206,7 @@ end
 
 core.hooks {
   dispatch = routes.dispatch,
+  fail = routes.fail,
   encode = json.encode,
   decode = json.decode,
   duration = units.duration,

@@ -167,4 +167,14 @@ function M.dispatch(handle)
   end
 end
 
+--- Answers a request whose handler raised or was ended, so that pages of other origins can read that it did.
+---@param handle userdata
+---@param status integer
+---@param text string
+function M.fail(handle, status, text)
+  local headers = headers_for(request.new(handle))
+  headers["Cache-Control"], headers["Content-Type"] = "no-store", "text/plain; charset=utf-8"
+  handle:respond(status, headers, text)
+end
+
 return M

@@ -11,6 +11,11 @@ sse.get("/ok", function() return "ok" end)
 sse.post("/ok", function() return 204 end)
 sse.get("/news", sse.channel "news")
 sse.static("/files", ".")
+sse.get("/fails", function() error "no luck" end)
+sse.get("/fails-late", function() sse.sleep(0.01) error "no luck" end)
+sse.get("/guarded", function() error "no luck" end, function() return "never" end)
+sse.get("/bad-header", function() return 200, "", { Vary = "a\nb" } end)
+sse.get("/forever", function() while true do end end)
 ]]
 
 local function start(cors)
@@ -54,6 +59,24 @@ describe("sse.cors \"*\"", function()
     assert.same({ 405, "*" }, { response.status, response.headers["access-control-allow-origin"] })
   end)
 
+  it("lets pages read that the script failed, too", function()
+    local router = start 'sse.cors "*"'
+    for _, path in ipairs { "/fails", "/fails-late", "/guarded", "/bad-header", "/forever" } do
+      local response = http.get(router.port, path, { Origin = "https://page.example" })
+      assert.same({ 500, "*", "no-store", "Internal Server Error\n" }, {
+        response.status, response.headers["access-control-allow-origin"], response.headers["cache-control"],
+        response.body,
+      }, path)
+    end
+    local connection = http.connect(router.port)
+    connection:request("HEAD", "/fails", { Origin = "https://page.example" })
+    local response = connection:receive_response { method = "HEAD" }
+    assert.same({ 500, "*" }, { response.status, response.headers["access-control-allow-origin"] })
+    connection:request("GET", "/ok")
+    assert.equal(200, connection:receive_response().status)
+    connection:close()
+  end)
+
   it("answers a preflight with the methods of the path", function()
     local router = start 'sse.cors "*"'
     local response = preflight(router, "/ok", { ["Access-Control-Request-Headers"] = "content-type" })
@@ -94,7 +117,7 @@ describe("sse.cors with origins", function()
       ["https://evil-page.example"] = false,
       ["null"] = false,
     } do
-      for _, path in ipairs { "/ok", "/news", "/nothing" } do
+      for _, path in ipairs { "/ok", "/news", "/nothing", "/fails" } do
         local got, vary = origin_of(router, path, origin)
         assert.same({ allowed and origin or nil, "Origin" }, { got, vary }, origin)
       end
@@ -115,5 +138,24 @@ describe("sse.cors with origins", function()
     local response = preflight(router, "/ok", { Origin = "https://other.example" })
     assert.same({ 204, nil, nil }, { response.status, response.headers["access-control-allow-origin"],
       response.headers["access-control-allow-methods"] })
+  end)
+end)
+
+describe("sse.cors with a function", function()
+  it("asks it, and lets nobody in when it fails", function()
+    local router = start [[sse.cors { origins = function(origin)
+      return origin == "https://page.example" or origin:match "fail" and error "no answer"
+    end }]]
+    for _, path in ipairs { "/ok", "/news", "/fails" } do
+      assert.equal("https://page.example", (origin_of(router, path, "https://page.example")))
+      assert.is_nil((origin_of(router, path, "https://other.example")))
+    end
+    for _, path in ipairs { "/ok", "/news", "/fails" } do
+      local response = http.get(router.port, path, { Origin = "https://fail.example" })
+      assert.same({ 500, nil, "Internal Server Error\n" }, {
+        response.status, response.headers["access-control-allow-origin"], response.body,
+      })
+    end
+    router:wait_log "no answer"
   end)
 end)

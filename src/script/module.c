@@ -17,9 +17,9 @@
 /* core.hooks { name = function, ... } */
 static int l_hooks(lua_State *L)
 {
-    static const char *const names[HOOK_COUNT] = {"dispatch", "encode",   "decode",
-                                                  "duration", "event",    "emit",
-                                                  "keeps",    "refilter", "describe"};
+    static const char *const names[HOOK_COUNT] = {"dispatch", "fail",    "encode", "decode",
+                                                  "duration", "event",   "emit",   "keeps",
+                                                  "refilter", "describe"};
     struct vm *vm = vm_of(L);
     for (int i = 0; i < HOOK_COUNT; i++) {
         lua_getfield(L, 1, names[i]);

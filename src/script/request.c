@@ -54,6 +54,31 @@ const char *request_push_title(lua_State *L, const struct http_request *request)
     return lua_tostring(L, -1);
 }
 
+static void push_request(lua_State *L, struct pending *pending)
+{
+    struct pending **box = lua_newuserdatauv(L, sizeof *box, 0);
+    *box = pending;
+    pending->references++;
+    luaL_setmetatable(L, "sse.request");
+}
+
+/* By the script's library, which knows the headers of every answer; by our own means when that
+ * fails, too. */
+static void answer_failure(struct pending *pending, int status, const char *text)
+{
+    struct vm *vm = pending->vm;
+    lua_State *L = vm_state(vm);
+    lua_checkstack(L, 8);
+    vm_push_hook(L, HOOK_FAIL);
+    push_request(L, pending);
+    lua_pushinteger(L, status);
+    lua_pushstring(L, text);
+    if (call_function(vm, L, 3, 0) != CALL_DONE)
+        lua_pop(L, 1);
+    if (!pending->answered)
+        respond(pending, answer_error(pending->exchange->request, status, text));
+}
+
 static void on_task_end(void *context, const char *error)
 {
     struct pending *pending = context;
@@ -64,11 +89,10 @@ static void on_task_end(void *context, const char *error)
         vm_report(vm, request_push_title(L, pending->exchange->request), error);
         lua_pop(L, 1);
     }
-    if (!pending->answered) {
-        const struct http_request *request = pending->exchange->request;
-        respond(pending, stopped ? answer_error(request, 503, "The server is stopping.\n")
-                                 : answer_error(request, 500, "Internal Server Error\n"));
-    }
+    if (!pending->answered && stopped)
+        answer_failure(pending, 503, "The server is stopping.\n");
+    else if (!pending->answered)
+        answer_failure(pending, 500, "Internal Server Error\n");
     pending_unref(pending);
 }
 
@@ -77,11 +101,9 @@ void vm_dispatch(struct vm *vm, connection_id connection, struct exchange *excha
     lua_State *L = vm->L;
     struct pending *pending = memory_zero(1, sizeof *pending);
     *pending =
-        (struct pending){.references = 2, .vm = vm, .connection = connection, .exchange = exchange};
+        (struct pending){.references = 1, .vm = vm, .connection = connection, .exchange = exchange};
     vm_push_hook(L, HOOK_DISPATCH);
-    struct pending **box = lua_newuserdatauv(L, sizeof(struct pending *), 0);
-    *box = pending;
-    luaL_setmetatable(L, "sse.request");
+    push_request(L, pending);
     task_answers_request(task_start(vm, L, 1, "request", on_task_end, pending));
 }
 

@@ -46,6 +46,7 @@ struct vm_options {
 /* Functions of the Lua half that C calls; see scripts/init.lua. */
 enum vm_hook {
     HOOK_DISPATCH, /* (request): answers it */
+    HOOK_FAIL,     /* (request, status, text): answers it when dispatch did not */
     HOOK_ENCODE,   /* (value, what to call it) -> JSON */
     HOOK_DECODE,   /* (JSON) -> value */
     HOOK_DURATION, /* (duration) -> seconds, or nil and a message */
