@@ -159,6 +159,16 @@ describe("a reader that takes nothing", function()
     assert.same({ 1, 2 }, feeds.numbers(idle:take(2)))
   end)
 
+  it("is dropped also when it does not take what the stream begins with", function()
+    local router = feeds.start([[
+      sse.channel("snapshot", { on_reset = function() return { data = ("x"):rep(1000000) } end })
+    ]], { args = { "--stall-timeout", "300ms" } })
+    local stuck = http.connect(router.port, { receive_buffer = 4096, paused = true })
+    stuck:request("GET", "/stream?channels=snapshot", { ["Last-Event-ID"] = "unknown" })
+    router:wait_log "took nothing"
+    feeds.wait_subscribers(router, "snapshot", 0)
+  end)
+
   it("is not dropped as long as it takes a little now and then", function()
     local router = feeds.start(channels, { args = { "--stall-timeout", "1s" } })
     local wire = proxy.start(router.port, { window = 4096 })

@@ -37,10 +37,11 @@ struct connection {
     connection_id id;
     int descriptor;
     uint8_t state;
-    uint8_t events; /* what `poll` watches */
-    bool chunked;   /* the stream's framing */
-    bool ending;    /* the stream ends when all is sent */
-    bool peer_done; /* the peer has shut down its side */
+    uint8_t events;  /* what `poll` watches */
+    bool chunked;    /* the stream's framing */
+    bool ending;     /* the stream ends when all is sent */
+    bool owes_retry; /* before that the client must be told when to come back */
+    bool peer_done;  /* the peer has shut down its side */
     struct deadline deadline;
     struct http1 *http1;    /* while a request is read or answered; NULL in an idle stream */
     struct output *output;  /* bytes that the socket did not take yet; NULL when there are none */

@@ -232,13 +232,17 @@ void fanout_closing(void *context, struct audience *audience)
     free(pulse);
 }
 
-/* They end when they have caught up. */
-static void end_behind(struct audience *audience)
+/* Those behind end when they have caught up. */
+static void end_streams(struct shard *shard, struct audience *audience, bool come_back)
 {
     struct list *behind = &audience->behind;
-    for (struct list *node = behind->next; node != behind; node = node->next)
-        CONTAINER_OF(CONTAINER_OF(node, struct subscriber, behind), struct connection, subscriber)
-            ->ending = true;
+    fanout_serve(shard, audience);
+    for (uint32_t i = audience->member_count; i-- > 0;)
+        stream_end(connection_of(audience->members[i]), come_back);
+    for (struct list *node = behind->next; node != behind; node = node->next) {
+        struct subscriber *subscriber = CONTAINER_OF(node, struct subscriber, behind);
+        stream_will_end(CONTAINER_OF(subscriber, struct connection, subscriber), come_back);
+    }
 }
 
 void fanout_removing(void *context, struct audience *audience)
@@ -248,18 +252,10 @@ void fanout_removing(void *context, struct audience *audience)
 
 void fanout_leaving(void *context, struct audience *audience)
 {
-    struct shard *shard = context;
-    fanout_serve(shard, audience);
-    for (uint32_t i = audience->member_count; i-- > 0;)
-        stream_end(connection_of(audience->members[i]), shard_retry());
-    end_behind(audience);
+    end_streams(context, audience, true);
 }
 
 void fanout_ending(void *context, struct audience *audience)
 {
-    struct shard *shard = context;
-    fanout_serve(shard, audience);
-    for (uint32_t i = audience->member_count; i-- > 0;)
-        stream_end(connection_of(audience->members[i]), -1);
-    end_behind(audience);
+    end_streams(context, audience, false);
 }

@@ -218,7 +218,7 @@ int64_t shard_retry(void)
 static void drain_connection(struct connection *connection)
 {
     if (connection->state == CONNECTION_STREAMING)
-        stream_end(connection, shard_retry());
+        stream_end(connection, true);
     else if (http1_is_idle(connection) && !connection_has_input(connection))
         connection_close(connection);
 }
@@ -304,7 +304,7 @@ static void receive_for(struct shard *shard, struct connection *connection, stru
         frame_unref(message->frame);
         break;
     default:
-        stream_end(connection, message->kind == MESSAGE_LEAVE ? shard_retry() : -1);
+        stream_end(connection, message->kind == MESSAGE_LEAVE);
     }
 }
 

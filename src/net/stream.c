@@ -104,6 +104,30 @@ void stream_fall_behind(struct connection *connection, struct frame **frames, ui
     connection_watch(connection);
 }
 
+/* Tells the client when to come back, if it is to know and no frame is sent in part. False when
+ * nothing more can be sent now. */
+static bool tell_retry(struct connection *connection)
+{
+    if (!connection->owes_retry || connection->subscriber.partial != NULL)
+        return true;
+    struct buffer text = {0};
+    event_stream_retry(&text, shard_retry());
+    struct frame *frame = frame_of_text(buffer_slice(&text), 0);
+    buffer_deinit(&text);
+    connection->owes_retry = false;
+    connection_write(connection, frame_wire(frame, connection->chunked));
+    frame_unref(frame);
+    return connection->state == CONNECTION_STREAMING && connection->output == NULL;
+}
+
+static void finish(struct connection *connection)
+{
+    tell_retry(connection);
+    if (connection->chunked)
+        connection_write(connection, http1_last_chunk());
+    connection_finish(connection);
+}
+
 /* Everything is sent: the stream waits for news, or ends. */
 static void caught_up(struct connection *connection, uint64_t cursor)
 {
@@ -119,9 +143,7 @@ static void caught_up(struct connection *connection, uint64_t cursor)
         own->untold = 0;
     }
     if (connection->ending) {
-        if (connection->chunked)
-            connection_write(connection, http1_last_chunk());
-        connection_finish(connection);
+        finish(connection);
         return;
     }
     if (connection->own == NULL)
@@ -156,9 +178,9 @@ void stream_pump(struct connection *connection)
     if (connection->state != CONNECTION_STREAMING || connection->output != NULL)
         return;
     while (turn < PUMP_TURN) {
-        if (is_lost(connection, &only_partial))
+        if (is_lost(connection, &only_partial) || !tell_retry(connection))
             return;
-        gather(connection, &next, only_partial ? 1 : SHARD_FRAMES);
+        gather(connection, &next, only_partial || connection->owes_retry ? 1 : SHARD_FRAMES);
         if (next.count == 0) {
             caught_up(connection, next.cursor);
             return;
@@ -205,10 +227,22 @@ static void begin(struct connection *connection, struct response *head)
     connection_expect_nothing(connection);
 }
 
+void stream_will_end(struct connection *connection, bool come_back)
+{
+    if (connection->ending)
+        return;
+    connection->ending = true;
+    connection->owes_retry = come_back;
+}
+
 static void begin_sending(struct connection *connection, struct response *head)
 {
     connection_write(connection, buffer_slice(&head->bytes));
     response_free(head);
+    if (connection->shard->draining)
+        stream_will_end(connection, true);
+    if (connection->output != NULL)
+        connection_expect(connection, connection->shard->options->stall_timeout);
     if (connection->state == CONNECTION_STREAMING && connection->peer_done)
         connection_close(connection);
     else
@@ -222,7 +256,6 @@ void stream_subscribe(struct connection *connection, struct response *head,
     fanout_serve(connection->shard, audience);
     begin(connection, head);
     audience_add(audience, &connection->subscriber, cursor);
-    connection->ending = connection->shard->draining;
     begin_sending(connection, head);
 }
 
@@ -260,7 +293,6 @@ void stream_open(struct connection *connection, struct response *head, unsigned 
     begin(connection, head);
     connection->own = memory_zero(1, sizeof *connection->own);
     connection->own->heartbeat = heartbeat;
-    connection->ending = connection->shard->draining;
     begin_sending(connection, head);
 }
 
@@ -277,24 +309,13 @@ void stream_send(struct connection *connection, struct frame *frame)
 
 /* Ending */
 
-void stream_end(struct connection *connection, int64_t retry)
+void stream_end(struct connection *connection, bool come_back)
 {
     if (connection->state != CONNECTION_STREAMING || connection->ending)
         return;
-    connection->ending = true;
-    if (retry >= 0 && !stream_is_behind(connection)) {
-        struct buffer text = {0};
-        event_stream_retry(&text, retry);
-        struct frame *frame = frame_of_text(buffer_slice(&text), 0);
-        buffer_deinit(&text);
-        connection_write(connection, frame_wire(frame, connection->chunked));
-        frame_unref(frame);
-    }
-    if (connection->state != CONNECTION_STREAMING || stream_is_behind(connection))
-        return;
-    if (connection->chunked)
-        connection_write(connection, http1_last_chunk());
-    connection_finish(connection);
+    stream_will_end(connection, come_back);
+    if (!stream_is_behind(connection))
+        finish(connection);
 }
 
 void stream_detach(struct connection *connection)

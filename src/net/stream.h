@@ -22,9 +22,11 @@ void stream_move(struct connection *connection, struct audience *audience);
 /* Queues a frame of a stream of its own. Borrows it. */
 void stream_send(struct connection *connection, struct frame *frame);
 
-/* Ends the stream when all that it should have is sent. `retry` milliseconds are told to the client
- * before the end; negative for none. */
-void stream_end(struct connection *connection, int64_t retry);
+/* Ends the stream when all that it should have is sent. A client that should come back is told
+ * when, between the events at which it is: what is left may take its time. */
+void stream_end(struct connection *connection, bool come_back);
+/* The same, but nothing happens yet to a stream that has sent everything. */
+void stream_will_end(struct connection *connection, bool come_back);
 
 /* Sends what comes after the stream's cursor, as much as the socket takes. */
 void stream_pump(struct connection *connection);
