@@ -57,10 +57,10 @@ sse.get("/filter-calls", function()
   return { calls = filter_calls }
 end)
 
--- As many channels as asked for, each with an event in its log.
+-- As many channels as asked for, in a thousand groups, each with an event in its log.
 sse.post("/channels/:count", function(req)
   for i = 1, math.tointeger(req.params.count) do
-    sse.publish("channel-" .. i, { data = "first" })
+    sse.publish(("group-%d.channel-%d"):format(i % 1000, i), { data = "first" })
   end
   return 204
 end)
