@@ -27,6 +27,17 @@ local function fail(listen, script)
   return server.run(args)
 end
 
+--- The command that starts a router to whom these lines are the machine's /etc/hosts. Pending where that may not be.
+local function with_hosts(lines)
+  local path = files.directory() .. "/hosts"
+  files.write(path, table.concat(lines, "\n") .. "\n")
+  local wrapper = { "unshare", "-rm", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', path }
+  if not os.execute(("unshare -rm mount --bind %s /etc/hosts 2>/dev/null"):format(path)) then
+    pending "/etc/hosts cannot be replaced for one process"
+  end
+  return wrapper
+end
+
 local function exists(path)
   return uv.fs_lstat(path) ~= nil
 end
@@ -44,14 +55,47 @@ describe("the router listens", function()
     assert.equal("::1", http.get(router.addresses[1], "/ip").body)
   end)
 
-  it("on a name, on a port alone, and on all addresses", function()
-    for _, address in ipairs { "localhost:0", "0", ":0", "*:0", "0.0.0.0:0" } do
+  it("on a port alone, and on all addresses", function()
+    for _, address in ipairs { "0", ":0", "*:0", "0.0.0.0:0" } do
       local router = start(address)
       local port = router.addresses[1]:match ":(%d+)/$"
       local where = router.addresses[1]:find("[::1]", 1, true) and "[::1]:" .. port or tonumber(port)
       assert.equal(200, http.get(where, "/ip").status, address)
       router:stop()
     end
+  end)
+
+  it("on both loopback addresses, of the same port, as localhost", function()
+    for _, name in ipairs { "localhost", "LocalHost" } do
+      local router = support.start { script = SCRIPT, listen = name .. ":0", ready = 2 }
+      assert.same({ ("http://127.0.0.1:%d/"):format(router.port), ("http://[::1]:%d/"):format(router.port) },
+        router.addresses)
+      assert.equal("127.0.0.1", http.get(router.port, "/ip").body)
+      assert.equal("::1", http.get("[::1]:" .. router.port, "/ip").body)
+      local again = fail { name .. ":" .. router.port }
+      assert.equal(3, again.status)
+      assert.matches(name .. ":%d+ as 127%.0%.0%.1:%d+: Address already in use", again.stderr)
+    end
+  end)
+
+  it("on all of a name's addresses that this machine has", function()
+    local wrapper = with_hosts { "192.0.2.1 feed.test", "127.0.0.1 feed.test", "::1 feed.test", "127.0.0.1 feed.test" }
+    local router = support.start { script = SCRIPT, listen = "feed.test:0", ready = 2, wrapper = wrapper }
+    assert.same({ ("http://127.0.0.1:%d/"):format(router.port), ("http://[::1]:%d/"):format(router.port) },
+      router.addresses)
+    wrapper = with_hosts { "192.0.2.1 feed.test", "2001:db8::1 feed.test" }
+    local result = server.run({ "--listen", "feed.test:0", "-e", SCRIPT }, { wrapper = wrapper })
+    assert.equal(3, result.status)
+    assert.matches("cannot listen on feed.test:0 as 192.0.2.1:0: Cannot assign requested address", result.stderr, 1, true)
+  end)
+
+  it("on none of a name's addresses when one is in use", function()
+    local other = start "[::1]:0"
+    local port = other.addresses[1]:match ":(%d+)/$"
+    local result = fail { "localhost:" .. port }
+    assert.equal(3, result.status)
+    assert.matches(("cannot listen on localhost:%s as [::1]:%s: Address already in use"):format(port, port),
+      result.stderr, 1, true)
   end)
 
   it("on all IPv6 addresses beside all IPv4 addresses of the same port", function()

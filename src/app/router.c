@@ -85,7 +85,7 @@ static int start_workers(struct router *router)
 {
     for (unsigned i = 0; i < router->worker_count; i++) {
         struct worker *worker = &router->workers[i];
-        int error = shard_listen(&worker->shard, router->listeners, router->listener_count);
+        int error = shard_listen(&worker->shard, &router->listeners);
         if (error == 0 && router->config->threads > 0)
             error = start_worker(worker);
         if (error != 0)
@@ -148,17 +148,10 @@ bool router_run_script(struct router *router, struct vm *vm)
 static bool listen_on(struct router *router, const char *address, const char *where)
 {
     char message[512];
-    if (router->listener_count == CONFIG_MAX_LISTEN) {
-        log_line(LOG_ERROR, "%stoo many addresses to listen on", where);
-        return false;
-    }
-    struct listener *listener = &router->listeners[router->listener_count];
-    if (listener_open(listener, address, message, sizeof message) != 0) {
-        log_line(LOG_ERROR, "%s%s", where, message);
-        return false;
-    }
-    router->listener_count++;
-    return true;
+    if (listeners_open(&router->listeners, address, message, sizeof message) == 0)
+        return true;
+    log_line(LOG_ERROR, "%s%s", where, message);
+    return false;
 }
 
 static bool listen_all(struct router *router)
@@ -181,8 +174,8 @@ static bool listen_all(struct router *router)
 
 static void print_ready(const struct router *router)
 {
-    for (unsigned i = 0; i < router->listener_count; i++)
-        printf("sse-router: listening on %s\n", router->listeners[i].address);
+    for (unsigned i = 0; i < router->listeners.count; i++)
+        printf("sse-router: listening on %s\n", router->listeners.all[i].address);
     fflush(stdout);
 }
 
@@ -237,8 +230,7 @@ static void close_router(struct router *router)
     reload_close(router);
     vm_close(router->vm);
     hub_deinit(&router->hub);
-    for (unsigned i = 0; i < router->listener_count; i++)
-        listener_close(&router->listeners[i]);
+    listeners_close(&router->listeners);
     ending_close(router);
     uv_close((uv_handle_t *)&router->prepare, NULL);
     uv_close((uv_handle_t *)&router->expiry, NULL);

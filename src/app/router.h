@@ -35,8 +35,7 @@ struct router {
     struct budget budget;
     struct reload *reload;
     struct admission admission;
-    struct listener listeners[CONFIG_MAX_LISTEN];
-    unsigned listener_count;
+    struct listeners listeners;
     struct worker *workers;
     unsigned worker_count;
     uv_signal_t signals[2];

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -21,6 +22,7 @@ enum {
     KEEPALIVE_IDLE = 30,  /* seconds */
     KEEPALIVE_INTERVAL = 10,
     KEEPALIVE_COUNT = 3,
+    PORT_TRIES = 16,           /* free ports tried until one is free for all addresses of a name */
     UNSENT_LIMIT = 256 * 1024, /* bytes that the kernel queues for a reader before it says "full" */
 };
 
@@ -69,6 +71,38 @@ static void set_options(int descriptor)
         setsockopt(descriptor, options[i].level, options[i].name, &options[i].value, sizeof(int));
 }
 
+/* 0 when there is no such file. */
+static uint64_t inode_of(const char *path)
+{
+    struct stat status;
+    return lstat(path, &status) == 0 ? status.st_ino : 0;
+}
+
+/* Closes the last one. */
+static void close_last(struct listeners *listeners)
+{
+    struct listener *listener = &listeners->all[--listeners->count];
+    close(listener->descriptor);
+    if (listener->local && inode_of(listener->path) == listener->inode)
+        unlink(listener->path);
+}
+
+/* "127.0.0.1:8080" or "[::1]:8080" */
+static void name_address(const struct sockaddr *address, socklen_t length, char *out, size_t size)
+{
+    char host[64] = "", port[16] = "";
+    bool six = address->sa_family == AF_INET6;
+    getnameinfo(address, length, host, sizeof host, port, sizeof port,
+                NI_NUMERICHOST | NI_NUMERICSERV);
+    snprintf(out, size, "%s%s%s:%s", six ? "[" : "", host, six ? "]" : "", port);
+}
+
+static in_port_t *port_of(struct sockaddr *address)
+{
+    return address->sa_family == AF_INET6 ? &((struct sockaddr_in6 *)address)->sin6_port
+                                          : &((struct sockaddr_in *)address)->sin_port;
+}
+
 static int bind_tcp(struct listener *listener, const struct addrinfo *info)
 {
     int descriptor =
@@ -85,54 +119,132 @@ static int bind_tcp(struct listener *listener, const struct addrinfo *info)
         close(descriptor);
         return error;
     }
-    listener->descriptor = descriptor;
+    *listener = (struct listener){.descriptor = descriptor};
     return 0;
 }
 
 static void name_tcp(struct listener *listener)
 {
-    struct sockaddr_storage bound;
+    struct sockaddr_storage bound = {0};
     socklen_t length = sizeof bound;
-    char host[64], port[16];
+    char name[128];
     getsockname(listener->descriptor, (struct sockaddr *)&bound, &length);
-    getnameinfo((struct sockaddr *)&bound, length, host, sizeof host, port, sizeof port,
-                NI_NUMERICHOST | NI_NUMERICSERV);
-    bool six = bound.ss_family == AF_INET6;
-    snprintf(listener->address, sizeof listener->address, "http://%s%s%s:%s/", six ? "[" : "", host,
-             six ? "]" : "", port);
+    name_address((struct sockaddr *)&bound, length, name, sizeof name);
+    snprintf(listener->address, sizeof listener->address, "http://%s/", name);
+    listener->port = ntohs(*port_of((struct sockaddr *)&bound));
 }
 
-static int open_tcp(struct listener *listener, const char *address, char *message, size_t size)
+/* What a name means: some addresses, the one that could not be had, and the port for all. */
+struct resolved {
+    struct addrinfo *found;
+    struct addrinfo *addresses[LISTENERS_MAX]; /* different ones of `found`, IPv4's first */
+    unsigned count;
+    const struct addrinfo *failed;
+    uint16_t port; /* 0: one that is free */
+};
+
+static bool is_new(const struct resolved *resolved, const struct addrinfo *info)
+{
+    for (unsigned i = 0; i < resolved->count; i++) {
+        const struct addrinfo *other = resolved->addresses[i];
+        if (other->ai_addrlen == info->ai_addrlen &&
+            memcmp(other->ai_addr, info->ai_addr, info->ai_addrlen) == 0)
+            return false;
+    }
+    return resolved->count < LISTENERS_MAX;
+}
+
+/* 0 or a code of getaddrinfo. "localhost" is both of the loopback's addresses, whatever /etc/hosts
+ * says (RFC 6761, 6.3). */
+static int resolve(struct resolved *resolved, const char *host, const char *port)
+{
+    static const int families[] = {AF_INET, AF_INET6};
+    bool loopback = strcasecmp(host, "localhost") == 0;
+    bool everywhere = host[0] == '\0' || strcmp(host, "*") == 0;
+    struct addrinfo hints = {.ai_family = AF_UNSPEC,
+                             .ai_socktype = SOCK_STREAM,
+                             .ai_flags = AI_NUMERICSERV | (loopback ? 0 : AI_PASSIVE)};
+    *resolved = (struct resolved){.port = (uint16_t)atoi(port)};
+    const char *node = loopback ? NULL : everywhere ? "0.0.0.0" : host;
+    int code = getaddrinfo(node, port, &hints, &resolved->found);
+    if (code != 0)
+        return code;
+    for (int i = 0; i < 2; i++) {
+        for (struct addrinfo *info = resolved->found; info != NULL; info = info->ai_next) {
+            if (info->ai_family == families[i] && is_new(resolved, info))
+                resolved->addresses[resolved->count++] = info;
+        }
+    }
+    return 0;
+}
+
+/* The machine does not have that address, or no IPv6 at all: the name's others will do. */
+static bool is_absent(int error)
+{
+    return error == -EADDRNOTAVAIL || error == -EAFNOSUPPORT;
+}
+
+/* One listener for each address that the machine has, all of the same port. */
+static int bind_all(struct listeners *listeners, struct resolved *resolved)
+{
+    unsigned first = listeners->count;
+    int error = resolved->count == 0 ? -EADDRNOTAVAIL : 0;
+    for (unsigned i = 0; i < resolved->count && (error == 0 || is_absent(error)); i++) {
+        struct addrinfo *info = resolved->addresses[i];
+        struct listener *listener = &listeners->all[listeners->count];
+        bool is_first = listeners->count == first;
+        *port_of(info->ai_addr) = htons(is_first ? resolved->port : listeners->all[first].port);
+        int result = listeners->count == LISTENERS_MAX ? -ENOSPC : bind_tcp(listener, info);
+        if (result == 0) {
+            name_tcp(listener);
+            listeners->count++;
+        } else if (error == 0 || !is_absent(result)) {
+            error = result;
+            resolved->failed = info;
+        }
+    }
+    if (listeners->count > first && (error == 0 || is_absent(error)))
+        return 0;
+    while (listeners->count > first)
+        close_last(listeners);
+    return error;
+}
+
+static void explain(const char *address, const struct resolved *resolved, int error, char *message,
+                    size_t size)
+{
+    char name[128] = "";
+    if (resolved->failed != NULL)
+        name_address(resolved->failed->ai_addr, resolved->failed->ai_addrlen, name, sizeof name);
+    bool says_more = name[0] != '\0' && strcmp(name, address) != 0;
+    snprintf(message, size, "cannot listen on %s%s%s: %s%s", address, says_more ? " as " : "",
+             says_more ? name : "", strerror(-error),
+             error == -EADDRINUSE ? " (is another server running? try --listen with port 0)" : "");
+}
+
+static int open_tcp(struct listeners *listeners, const char *address, char *message, size_t size)
 {
     char host[128], port[8];
+    struct resolved resolved;
     if (!split_address(address, host, sizeof host, port, sizeof port)) {
         snprintf(message, size,
                  "'%s' is no address to listen on; write HOST:PORT, [IPV6]:PORT or unix:PATH",
                  address);
         return -EINVAL;
     }
-    struct addrinfo hints = {.ai_family = AF_UNSPEC,
-                             .ai_socktype = SOCK_STREAM,
-                             .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-    struct addrinfo *found;
-    int code = getaddrinfo(host[0] == '\0' || strcmp(host, "*") == 0 ? "0.0.0.0" : host, port,
-                           &hints, &found);
+    int code = resolve(&resolved, host, port);
     if (code != 0) {
         snprintf(message, size, "cannot listen on %s: %s", address, gai_strerror(code));
         return -EADDRNOTAVAIL;
     }
-    int error = -EADDRNOTAVAIL;
-    for (struct addrinfo *info = found; info != NULL && error != 0; info = info->ai_next)
-        error = bind_tcp(listener, info);
-    freeaddrinfo(found);
-    if (error != 0) {
-        snprintf(message, size, "cannot listen on %s: %s%s", address, strerror(-error),
-                 error == -EADDRINUSE ? " (is another server running? try --listen with port 0)"
-                                      : "");
-        return error;
-    }
-    name_tcp(listener);
-    return 0;
+    /* A port that is free for one address may be in use for another. */
+    int error = bind_all(listeners, &resolved);
+    for (int i = 1; i < PORT_TRIES && error == -EADDRINUSE && resolved.port == 0; i++)
+        error = bind_all(listeners, &resolved);
+    if (error != 0)
+        explain(address, &resolved, error, message, size);
+    freeaddrinfo(resolved.found);
+    return error;
 }
 
 /* A socket file that nobody answers is left from a router that was killed: it may go. */
@@ -149,15 +261,9 @@ static void remove_stale(const struct sockaddr_un *name)
     close(probe);
 }
 
-/* 0 when there is no such file. */
-static uint64_t inode_of(const char *path)
+static int open_local(struct listeners *listeners, const char *path, char *message, size_t size)
 {
-    struct stat status;
-    return lstat(path, &status) == 0 ? status.st_ino : 0;
-}
-
-static int open_local(struct listener *listener, const char *path, char *message, size_t size)
-{
+    struct listener *listener = &listeners->all[listeners->count];
     struct sockaddr_un name = {.sun_family = AF_UNIX};
     if (strlen(path) == 0 || strlen(path) >= sizeof name.sun_path) {
         snprintf(message, size, "cannot listen on unix:%s: the path must have 1 to %zu bytes", path,
@@ -175,20 +281,22 @@ static int open_local(struct listener *listener, const char *path, char *message
             close(descriptor);
         return error;
     }
-    listener->descriptor = descriptor;
-    listener->local = true;
-    listener->inode = inode_of(path);
+    *listener = (struct listener){.descriptor = descriptor, .local = true, .inode = inode_of(path)};
+    listeners->count++;
     strcpy(listener->path, path);
     snprintf(listener->address, sizeof listener->address, "unix:%s", path);
     return 0;
 }
 
-int listener_open(struct listener *listener, const char *address, char *message, size_t size)
+int listeners_open(struct listeners *listeners, const char *address, char *message, size_t size)
 {
-    *listener = (struct listener){.descriptor = -1};
+    if (listeners->count == LISTENERS_MAX) {
+        snprintf(message, size, "too many addresses to listen on");
+        return -ENOSPC;
+    }
     if (strncmp(address, "unix:", 5) == 0)
-        return open_local(listener, address + 5, message, size);
-    return open_tcp(listener, address, message, size);
+        return open_local(listeners, address + 5, message, size);
+    return open_tcp(listeners, address, message, size);
 }
 
 void listener_refuse(const struct listener *listener)
@@ -204,12 +312,8 @@ void listener_allow_stall(const struct listener *listener, unsigned milliseconds
         setsockopt(listener->descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &value, sizeof value);
 }
 
-void listener_close(struct listener *listener)
+void listeners_close(struct listeners *listeners)
 {
-    if (listener->descriptor < 0)
-        return;
-    close(listener->descriptor);
-    listener->descriptor = -1;
-    if (listener->local && inode_of(listener->path) == listener->inode)
-        unlink(listener->path);
+    while (listeners->count > 0)
+        close_last(listeners);
 }

@@ -188,15 +188,15 @@ static void on_accept(uv_poll_t *poll, int status, int events)
     }
 }
 
-int shard_listen(struct shard *shard, const struct listener *listeners, unsigned count)
+int shard_listen(struct shard *shard, const struct listeners *listeners)
 {
-    shard->watches = memory_zero(count + 1, sizeof *shard->watches);
-    for (unsigned i = 0; i < count; i++) {
+    shard->watches = memory_zero(listeners->count + 1, sizeof *shard->watches);
+    for (unsigned i = 0; i < listeners->count; i++) {
         struct listener_watch *watch = &shard->watches[i];
         watch->shard = shard;
-        watch->listener = &listeners[i];
-        listener_allow_stall(&listeners[i], shard->options->stall_timeout);
-        int error = uv_poll_init(shard->loop, &watch->poll, listeners[i].descriptor);
+        watch->listener = &listeners->all[i];
+        listener_allow_stall(watch->listener, shard->options->stall_timeout);
+        int error = uv_poll_init(shard->loop, &watch->poll, watch->listener->descriptor);
         if (error != 0)
             return error;
         shard->watch_count++;

@@ -83,7 +83,7 @@ int shard_init(struct shard *shard, uint32_t index, uv_loop_t *loop,
                const struct shard_options *options, struct admission *admission,
                struct mailbox *script);
 /* Starts to accept. On the shard's thread or before it runs. */
-int shard_listen(struct shard *shard, const struct listener *listeners, unsigned count);
+int shard_listen(struct shard *shard, const struct listeners *listeners);
 /* After the loop has ended. */
 void shard_deinit(struct shard *shard);
 

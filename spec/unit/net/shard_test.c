@@ -16,7 +16,7 @@ struct stage {
     uv_loop_t loop;
     struct shard_options options;
     struct admission admission;
-    struct listener listener;
+    struct listeners listeners;
     struct shard shard;
     struct mailbox script;
     struct outbox outbox;
@@ -89,8 +89,8 @@ static void open_stage(struct stage *stage)
                                 &stage->script),
                      0);
     outbox_init(&stage->outbox, &stage->shard.inbox);
-    assert_int_equal(listener_open(&stage->listener, "127.0.0.1:0", message, sizeof message), 0);
-    assert_int_equal(shard_listen(&stage->shard, &stage->listener, 1), 0);
+    assert_int_equal(listeners_open(&stage->listeners, "127.0.0.1:0", message, sizeof message), 0);
+    assert_int_equal(shard_listen(&stage->shard, &stage->listeners), 0);
     hub_init(&stage->hub, &limits, &changes, "epoch");
     hub_continue(&stage->hub, "epoch", 0);
     hub_open(&stage->hub, slice_text("a"), &kept, &stage->channel);
@@ -112,7 +112,7 @@ static void close_stage(struct stage *stage)
     outbox_deinit(&stage->outbox);
     shard_deinit(&stage->shard);
     mailbox_deinit(&stage->script);
-    listener_close(&stage->listener);
+    listeners_close(&stage->listeners);
     assert_int_equal(admission_count(&stage->admission), 0);
     admission_deinit(&stage->admission);
     assert_int_equal(uv_loop_close(&stage->loop), 0);
@@ -122,7 +122,7 @@ static int connect_client(struct stage *stage, int receive_buffer)
 {
     struct sockaddr_in name;
     socklen_t length = sizeof name;
-    getsockname(stage->listener.descriptor, (struct sockaddr *)&name, &length);
+    getsockname(stage->listeners.all[0].descriptor, (struct sockaddr *)&name, &length);
     int client = socket(AF_INET, SOCK_STREAM, 0);
     if (receive_buffer > 0)
         setsockopt(client, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
