@@ -18,16 +18,20 @@ static struct frame_part append_part(char *bytes, uint32_t *end, struct slice te
 
 static struct frame *build(struct slice payload, struct slice key, struct slice meta)
 {
-    char head[16];
-    int head_length = snprintf(head, sizeof head, "%zx\r\n", payload.length);
-    size_t size = (size_t)head_length + payload.length + 2 + key.length + meta.length;
+    char digits[24];
+    struct slice head = slice_of("", 0), tail = slice_of("", 0);
+    if (payload.length > 0) { /* an empty chunk would be the last one */
+        head = slice_of(digits, (size_t)snprintf(digits, sizeof digits, "%zx\r\n", payload.length));
+        tail = slice_of("\r\n", 2);
+    }
+    size_t size = head.length + payload.length + tail.length + key.length + meta.length;
     struct frame *frame = memory_new(sizeof *frame + size);
     uint32_t end = 0;
     *frame = (struct frame){0};
     atomic_init(&frame->references, 1);
-    append_part(frame->bytes, &end, slice_of(head, (size_t)head_length));
+    append_part(frame->bytes, &end, head);
     frame->payload = append_part(frame->bytes, &end, payload);
-    append_part(frame->bytes, &end, slice_of("\r\n", 2));
+    append_part(frame->bytes, &end, tail);
     frame->wire_length = end;
     frame->key = append_part(frame->bytes, &end, key);
     frame->meta = append_part(frame->bytes, &end, meta);

@@ -153,6 +153,8 @@ struct response *answer_build_stream(lua_State *L, const struct http_request *re
 
 void answer_append(struct response *head, struct slice text)
 {
+    if (text.length == 0) /* an empty chunk would be the last one */
+        return;
     if (head->chunked)
         buffer_append_format(&head->bytes, "%zx\r\n", text.length);
     buffer_append_slice(&head->bytes, text);

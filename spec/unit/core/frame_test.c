@@ -122,6 +122,15 @@ TEST(ready_made_text_is_sent_as_it_is)
     frame_unref(NULL);
 }
 
+TEST(no_text_is_no_chunk_which_would_end_the_body)
+{
+    struct frame *frame = frame_of_text(slice_text(""), 7);
+    assert_text(frame_wire(frame, true), "");
+    assert_text(frame_wire(frame, false), "");
+    assert_int_equal(frame->sequence, 7);
+    frame_unref(frame);
+}
+
 static void *ref_and_unref(void *frame)
 {
     for (int i = 0; i < 10000; i++)
@@ -148,4 +157,5 @@ RUN_TESTS(cmocka_unit_test(a_frame_is_a_chunk_around_its_payload),
           cmocka_unit_test(meta_and_key_never_go_over_the_wire),
           cmocka_unit_test(chunks_of_all_sizes_say_their_length),
           cmocka_unit_test(ready_made_text_is_sent_as_it_is),
+          cmocka_unit_test(no_text_is_no_chunk_which_would_end_the_body),
           cmocka_unit_test(references_are_counted_on_all_threads))
