@@ -21,13 +21,19 @@ local function name_of(channel)
 end
 
 --- A stream has started with `controls = true`.
-function M.register(id, connection, spec, chunked)
+function M.register(id, connection, spec, chunked, route)
   local names = {}
   for index, channel in ipairs(spec.channels) do
     names[index] = name_of(channel)
   end
-  local stream = { id = id, connection = connection, spec = spec, chunked = chunked, channels = json.array(names) }
-  by_id[id] = setmetatable(stream, Running)
+  by_id[id] = setmetatable({
+    id = id,
+    connection = connection,
+    spec = spec,
+    chunked = chunked,
+    route = route,
+    channels = json.array(names),
+  }, Running)
   by_connection[connection] = id
   core.watch_closing()
 end
@@ -59,7 +65,8 @@ end
 
 function Running:update()
   if not self.closed then
-    core.move(self.connection, setmetatable({ channels = self.channels }, { __index = self.spec }), self.chunked)
+    core.move(self.connection, setmetatable({ channels = self.channels }, { __index = self.spec }), self.chunked,
+      self.route)
   end
 end
 

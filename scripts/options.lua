@@ -231,6 +231,32 @@ local function rule_for(rules, name)
   return rules[name] or (math.type(name) == "integer" and rules["..."]) or nil
 end
 
+local function take(what, name, rule, value)
+  local converted, expected = convert(rule, value)
+  if converted == nil then
+    local label = type(name) == "string" and "option '" .. name .. "'" or "item " .. name
+    M.raise(("%s: %s %s, got %s"):format(what, label, expected, show(value)))
+  end
+  return converted
+end
+
+local NONE = {}
+
+local expected = setmetatable({}, { __mode = "k" })
+
+--- Those of the rules that say something of an absent option. Found once: some options are checked for each request.
+local function expected_by(rules)
+  local found = expected[rules]
+  if not found then
+    found = {}
+    for name, rule in pairs(rules) do
+      found[name] = (rule.default ~= nil or rule.required) and rule or nil
+    end
+    expected[rules] = found
+  end
+  return found
+end
+
 --- Checks a table of options and gives back a new one, converted and with defaults.
 --- The rule named "..." holds for list items, as in `sse.subscribe { "news", "stock" }`.
 ---@param what string function as the script calls it, "sse.channel"
@@ -242,25 +268,17 @@ function M.check(what, given, rules)
     M.raise(("%s: options must be a table, got %s"):format(what, show(given)))
   end
   local checked = {}
-  local function take(name, rule, value)
-    local converted, expected = convert(rule, value)
-    if converted == nil then
-      local label = type(name) == "string" and "option '" .. name .. "'" or "item " .. name
-      M.raise(("%s: %s %s, got %s"):format(what, label, expected, show(value)))
-    end
-    checked[name] = converted
-  end
-  for name, value in pairs(given or {}) do
+  for name, value in pairs(given or NONE) do
     local rule = rule_for(rules, name)
     if not rule then
       raise_unknown(what, name, rules)
     end
-    take(name, rule, value)
+    checked[name] = take(what, name, rule, value)
   end
-  for name, rule in pairs(rules) do
+  for name, rule in pairs(expected_by(rules)) do
     if checked[name] == nil and rule.default ~= nil then
-      take(name, rule, rule.default)
-    elseif checked[name] == nil and rule.required then
+      checked[name] = take(what, name, rule, rule.default)
+    elseif checked[name] == nil then
       M.raise(("%s: option '%s' is missing"):format(what, name))
     end
   end

@@ -224,8 +224,7 @@ function M.route(path, given)
   if not checked.channel and not path:find ":channel" then
     options.raise 'sse.publisher: name a channel, or write a path with the parameter ":channel"'
   end
-  local chain = table.move(checked.guards or {}, 1, #(checked.guards or {}), 1, {})
-  chain[#chain + 1] = function(req)
+  local function handler(req)
     local channel = checked.channel or req.params.channel
     if type(channel) == "string" and (channel == "" or #channel > 255) then
       return 400, { error = "a channel's name has 1 to 255 bytes" }
@@ -240,7 +239,8 @@ function M.route(path, given)
     end
     return publish_one(channel, events[1])
   end
-  routes.add(checked.method, path, table.unpack(chain))
+  local fixed = type(checked.channel) == "userdata" and checked.channel.name or checked.channel
+  routes.add_publisher(checked.method, path, checked.guards or {}, handler, fixed or true)
 end
 
 return M

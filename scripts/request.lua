@@ -21,6 +21,24 @@ local Request = {}
 
 local fields = {}
 
+function fields.method(req)
+  return req.handle:method()
+end
+
+function fields.ip(req)
+  return req.handle:address()
+end
+
+function fields.raw_path(req)
+  local path, query = req.handle:target()
+  req.raw_query = query
+  return path
+end
+
+function fields.raw_query(req)
+  return (select(2, req.handle:target()))
+end
+
 function fields.path(req)
   return core.decode_uri(req.raw_path) or req.raw_path
 end
@@ -62,6 +80,8 @@ function fields.last_event_id(req)
   local header = req.handle:header "last-event-id"
   if header and header ~= "" then
     return header
+  elseif req.raw_query == "" then
+    return nil
   end
   local id = req.query.last_event_id or req.query.lastEventId
   return id ~= "" and id or nil
@@ -102,11 +122,10 @@ function Request:has_bad_start()
 end
 
 ---@param handle userdata the core's request
+---@param params table<string, string>?
 ---@return sse.Request
-function M.new(handle)
-  local method, path, query, ip = handle:line()
-  return setmetatable({ handle = handle, method = method, raw_path = path, raw_query = query, ip = ip, params = {} },
-    Request)
+function M.new(handle, params)
+  return setmetatable({ handle = handle, params = params or {} }, Request)
 end
 
 return M

@@ -12,6 +12,8 @@ local signature = require "sse.signature"
 local M = {}
 
 local table_of_routes = router.new()
+core.use_router(table_of_routes.handle)
+
 local common_guards = {}
 local sharing -- sse.cors
 local known = {} -- ids of routes
@@ -22,12 +24,13 @@ end
 
 --- A channel or a description of a stream in the place of a handler.
 local function handler_of(what, value)
-  if is_callable(value) then
-    return value
-  elseif response.stream_of(value) then
+  local stream = not is_callable(value) and response.stream_of(value)
+  if stream then
     return function()
-      return value
+      return stream
     end
+  elseif is_callable(value) then
+    return value
   end
   return options.raise(("%s: the last argument must be a handler (a function) or a channel, got %s")
     :format(what, type(value)))
@@ -38,6 +41,25 @@ local function check_guards(what, guards, count, first)
   for index = 1, count do
     options.argument(what, first + index - 1, "guard", guards[index], "function")
   end
+end
+
+--- Adds the route of a handler behind its own guards and those of every route.
+local function add(method, path, guards, handler, publishes)
+  local all = table.move(guards, 1, #guards, #common_guards + 1, table.move(common_guards, 1, #common_guards, 1, {}))
+  local places = {}
+  for index, guard in ipairs(all) do
+    places[index] = core.place_of(guard)
+  end
+  local id = core.hash(method .. " " .. path .. signature.of(all, handler))
+  table_of_routes:add(method, path, {
+    guards = all,
+    places = places,
+    handler = handler,
+    place = core.place_of(handler),
+    id = id,
+    publishes = #all == 0 and publishes or nil,
+  })
+  known[id] = true
 end
 
 --- Defines a route. The arguments behind the path are guards, the last one is the handler.
@@ -53,10 +75,19 @@ function M.add(method, path, ...)
   local handler = handler_of(what, guards[count])
   guards[count] = nil
   check_guards(what, guards, count - 1, 2)
-  local all = table.move(guards, 1, #guards, #common_guards + 1, table.move(common_guards, 1, #common_guards, 1, {}))
-  local id = core.hash(method .. " " .. path .. signature.of(all, handler))
-  table_of_routes:add(method, path, { guards = all, handler = handler, id = id })
-  known[id] = true
+  add(method, path, guards, handler)
+end
+
+--- Defines the route of an endpoint to publish with. The core answers plain publications by itself when there are no
+--- guards.
+---@param method string
+---@param path string
+---@param guards function[]
+---@param handler fun(req: sse.Request): ...
+---@param channel string|true the channel's name, or that the parameter `channel` gives it
+function M.add_publisher(method, path, guards, handler, channel)
+  check_guards("sse.publisher", guards, #guards, 1)
+  add(method, path, guards, handler, channel)
 end
 
 --- Whether the script has that route: the same path with the same handler and guards.
@@ -79,6 +110,7 @@ function M.cors(given)
     given = { origins = given }
   end
   sharing = cors.new(given)
+  table_of_routes.handle:answer_in_script()
 end
 
 function M.list()
@@ -124,8 +156,7 @@ local function answer_without_route(req, status, allow)
   return response.send(req, headers, status)
 end
 
-local function answer_preflight(req)
-  local _, _, allow = table_of_routes:match("OPTIONS", req.raw_path)
+local function answer_preflight(req, allow)
   local status, _, headers = sharing:preflight(req, allow)
   if status then
     req.handle:respond(status, headers)
@@ -135,9 +166,9 @@ end
 
 --- True when a guard has answered. One that gives no answer but a message means to deny, as `nil, message` says
 --- everywhere else; it must not let pass.
-local function run_guards(req, guards)
-  for _, guard in ipairs(guards) do
-    core.set_origin(guard)
+local function run_guards(req, route)
+  for index, guard in ipairs(route.guards) do
+    core.set_place(route.places[index])
     local results = table.pack(guard(req))
     if results[1] ~= nil or results[2] ~= nil then
       answer(req, table.unpack(results, 1, results.n))
@@ -147,22 +178,21 @@ local function run_guards(req, guards)
   return false
 end
 
---- Answers a request. Runs as a coroutine of its own.
+--- Answers a request. Runs as a coroutine of its own. The rest is what a router's `match` gives.
 ---@param handle userdata
-function M.dispatch(handle)
-  local req = request.new(handle)
-  if not req.raw_path then
-    return answer(req, 400)
-  elseif req.method == "OPTIONS" and sharing and answer_preflight(req) then
+---@param route table?
+---@param params table<string, string>|integer
+---@param allow string?
+function M.dispatch(handle, route, params, allow)
+  local req = request.new(handle, route and params)
+  if sharing and req.method == "OPTIONS" and req.raw_path and answer_preflight(req, allow) then
     return
-  end
-  local route, params, allow = table_of_routes:match(req.method, req.raw_path)
-  if not route then
+  elseif not route then
     return answer_without_route(req, params, allow)
   end
-  req.params, req.route = params, route.id
-  if not run_guards(req, route.guards) then
-    core.set_origin(route.handler)
+  req.route = route.id
+  if not run_guards(req, route) then
+    core.set_place(route.place)
     answer(req, route.handler(req))
   end
 end

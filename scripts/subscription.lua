@@ -73,7 +73,7 @@ local RULES = {
   on_reset = { type = resets.rule },
   with_channel = { type = form_of_channel },
   through = { type = stage_rule },
-  controls = { type = "boolean", default = false },
+  controls = { type = "boolean" },
 }
 
 ---@class sse.Subscription
@@ -103,11 +103,12 @@ local function add_channels(channels, list, label)
   end
 end
 
---- Sorts positional channels from named options.
+--- Sorts positional channels from named options, which are nil when there are none.
 local function split(given)
-  local named, channels = {}, {}
+  local named, channels = nil, {}
   for key, value in pairs(given) do
     if math.type(key) ~= "integer" then
+      named = named or {}
       named[key] = value
     end
   end
@@ -142,7 +143,9 @@ function M.new(given)
   end
   local named, channels = split(given)
   local checked = options.check("sse.subscribe", named, RULES)
-  add_channels(channels, checked.channels or {}, "channels[%d]")
+  if checked.channels then
+    add_channels(channels, checked.channels, "channels[%d]")
+  end
   if #channels == 0 then
     options.raise 'sse.subscribe: no channels: write sse.subscribe { "news" } or { channels = { "news" } }'
   end
@@ -172,20 +175,20 @@ end
 ---@return integer connection
 function Subscription:open(req, headers)
   local id = self.controls and core.random_id() or nil
-  local own = {
-    first = id and core.encode_event { event = "stream", data = { id = id } } .. self.first or self.first,
-    route = req.route,
-    start = req.last_event_id or self.start or resets.is_snapshot(self.channels) and "earliest" or nil,
-    reset = function(info)
-      return resets.encode(req, self, info)
-    end,
-  }
-  local spec = setmetatable(own, { __index = self })
-  local connection, chunked = req.handle:subscribe(spec, headers)
+  local first = id and core.encode_event { event = "stream", data = { id = id } } .. self.first or self.first
+  local start = req.last_event_id or self.start or resets.is_snapshot(self.channels) and "earliest" or nil
+  local connection, chunked = req.handle:subscribe(self, headers, start, first, req)
   if id and connection then
-    controls.register(id, connection, spec, chunked)
+    controls.register(id, connection, self, chunked, req.route)
   end
   return connection
+end
+
+--- What the client is told when its stream cannot continue where it was: event-stream text.
+---@param req sse.Request
+---@param info sse.Reset
+function Subscription:reset(req, info)
+  return resets.encode(req, self, info)
 end
 
 return M

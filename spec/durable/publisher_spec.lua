@@ -1,6 +1,7 @@
 -- sse.publisher: what can be sent to the ready-made endpoint, and what it answers.
 
 local curl = require "spec.support.curl"
+local eventsource = require "spec.support.eventsource"
 local http = require "spec.support.http"
 local json = require "cjson"
 local server = require "spec.support.server"
@@ -194,6 +195,81 @@ describe("the publishing endpoint", function()
       assert.equal(1, result.status)
       assert.is_truthy(result.stderr:find(problem, 1, true), result.stderr)
     end
+  end)
+end)
+
+-- Plain publications never enter the script (src/script/endpoint.h); a query that says nothing makes one that does.
+describe("the plain case", function()
+  after_each(server.stop_all)
+
+  local function start(lines)
+    return server.start('local sse = require "sse"\n' .. lines .. [[
+sse.filter("long", function(event) return #event.data > 3 end)
+sse.pipe("a", "copies", function(event) return { data = "copy of " .. event.data } end)
+sse.get("/events", function(req) return sse.subscribe { channels = sse.split(req.query.channels) } end)
+sse.get("/long", function() return sse.subscribe { "a", filter = { "long" } } end)
+sse.publisher "/publish/:channel"
+sse.publisher("/fixed", { channel = sse.channel "a" })
+]])
+  end
+
+  it("is answered as every other", function()
+    local router = start ""
+    local reader = eventsource.open(router.port, "/events?channels=a"):wait_open()
+    http.post(router.port, "/publish/a", "the first makes the channel")
+    reader:next()
+    for _, path in ipairs { "/publish/a", "/fixed" } do
+      for _, method in ipairs { "POST", "GET" } do
+        local plain = http.request(router.port, method, path, nil, "x")
+        local other = http.request(router.port, method, path .. "?x=1", nil, "x")
+        assert.equal(other.status, plain.status)
+        for name, value in pairs(other.headers) do
+          if name ~= "date" and name ~= "content-length" then
+            assert.equal(value, plain.headers[name], name)
+          end
+        end
+        if method == "POST" then
+          local answers = { plain:json(), other:json() }
+          for _, answer in ipairs(answers) do
+            assert.equal(answer.id, reader:next().id)
+            answer.id = nil
+          end
+          assert.same({ subscribers = 1, durable = false }, answers[1])
+          assert.same(answers[2], answers[1])
+        end
+      end
+    end
+  end)
+
+  it("is judged by filters and runs through pipes", function()
+    local router = start ""
+    local long = eventsource.open(router.port, "/long"):wait_open()
+    local copies = eventsource.open(router.port, "/events?channels=copies"):wait_open()
+    for _, data in ipairs { "no", "long enough" } do
+      assert.equal(201, http.post(router.port, "/publish/a", data).status)
+      assert.equal("copy of " .. data, copies:next().data)
+    end
+    assert.equal("long enough", long:next().data)
+  end)
+
+  it("is refused where it must be", function()
+    local router = start 'sse.channel("a")\n'
+    assert.equal(400, http.post(router.port, "/publish/a", "\xff").status)
+    assert.equal(413, http.post(router.port, "/publish/a", ("x"):rep(1024 * 1024 + 1)).status)
+    assert.equal(400, http.post(router.port, "/publish/%2a", "x").status)
+    assert.equal(404, http.post(router.port, "/publish/a/b", "x").status)
+  end)
+
+  it("has the guards of sse.use", function()
+    local router = start 'sse.use(function(req) if req.headers["x-key"] ~= "k" then return 403 end end)\n'
+    assert.equal(403, http.post(router.port, "/fixed", "x").status)
+    assert.equal(201, http.post(router.port, "/fixed", "x", { ["X-Key"] = "k" }).status)
+  end)
+
+  it("has the headers of sse.cors", function()
+    local router = start 'sse.cors "https://page.example"\n'
+    local answer = http.post(router.port, "/fixed", "x", { Origin = "https://page.example" })
+    assert.same({ 201, "https://page.example" }, { answer.status, answer.headers["access-control-allow-origin"] })
   end)
 end)
 

@@ -76,12 +76,6 @@ function M.message(call, ...)
   return message
 end
 
---- Seeds the random numbers of a property loop and prints the seed, so that a failure can be repeated
---- with SEED=... in the environment.
-function M.seed(what)
-  local seed = math.tointeger(tonumber(os.getenv "SEED")) or os.time()
-  math.randomseed(seed)
-  io.write("[", what, " SEED=", seed, "]")
-end
+M.seed = require "spec.support.seed"
 
 return M

@@ -108,11 +108,31 @@ describe("a route's definition", function()
       ["/:a/:a"] = "twice",
       ["/*rest/x"] = "must come last",
       ["/%20"] = "written decoded",
+      [""] = "must begin with '/'",
+      ["/a#b"] = "has no query",
+      ["/*"] = "needs a name",
+      ["/:a-b"] = "needs a name",
+      ["/:1"] = "needs a name",
+      ["/:a/*a"] = "the name 'a' is there twice",
     } do
       local result = server.run { "--check", "-e", ('local sse = require "sse"\nsse.get(%q, print)'):format(path) }
       assert.equal(1, result.status, path)
       assert.matches("%(command line%):2: route '.*" .. message, result.stderr)
     end
+  end)
+
+  it("is listed by --check, sorted", function()
+    local result = server.run { "--check", "-e", [[local sse = require "sse"
+for _, line in ipairs { "post /b", "get /b", "get /a/:x", "any /a" } do
+  local method, path = line:match "(%S+) (%S+)"
+  sse[method](path, print)
+end]] }
+    assert.equal(0, result.status)
+    local lines = {}
+    for method, path in result.stdout:gmatch "\n  (%u+) +(/%S*) " do
+      lines[#lines + 1] = method .. " " .. path
+    end
+    assert.same({ "ANY /a", "GET /a/:x", "GET /b", "POST /b" }, lines)
   end)
 
   it("comes once, and the message names the other", function()

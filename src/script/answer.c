@@ -162,16 +162,27 @@ void answer_append(struct response *head, struct slice text)
         buffer_append_text(&head->bytes, "\r\n");
 }
 
-struct response *answer_error(const struct http_request *request, int status, const char *text)
+/* `headers` are whole lines. */
+static struct response *answer_text(const struct http_request *request, int status,
+                                    const char *headers, struct slice text)
 {
     struct response *response = response_new();
     http_response_begin(&response->bytes, status, time(NULL));
     append_connection(response, request);
-    buffer_append_format(&response->bytes,
-                         "Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n"
-                         "Content-Length: %zu\r\n\r\n",
-                         strlen(text));
+    buffer_append_format(&response->bytes, "%sContent-Length: %zu\r\n\r\n", headers, text.length);
     if (!answer_is_head(request))
-        buffer_append_text(&response->bytes, text);
+        buffer_append_slice(&response->bytes, text);
     return response;
+}
+
+struct response *answer_json(const struct http_request *request, int status, struct slice text)
+{
+    return answer_text(request, status, "Content-Type: application/json\r\n", text);
+}
+
+struct response *answer_error(const struct http_request *request, int status, const char *text)
+{
+    return answer_text(request, status,
+                       "Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n",
+                       slice_text(text));
 }

@@ -21,6 +21,9 @@ void answer_append(struct response *head, struct slice text);
 /* A short text response for an error of the router's own. */
 struct response *answer_error(const struct http_request *request, int status, const char *text);
 
+/* A complete response with a body of JSON. */
+struct response *answer_json(const struct http_request *request, int status, struct slice text);
+
 /* True when the request's method is HEAD. */
 bool answer_is_head(const struct http_request *request);
 

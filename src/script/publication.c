@@ -168,6 +168,11 @@ void publication_drop_all(struct pipeline *pipeline)
 
 /* Entering */
 
+bool publication_is_clear(const struct pipeline *pipeline)
+{
+    return list_is_empty(&pipeline->publications) && pipeline->judging == 0;
+}
+
 void publication_reserve(struct vm *vm)
 {
     struct pipeline *pipeline = vm->pipeline;
@@ -204,7 +209,7 @@ struct publication *publication_enter(lua_State *L, struct channel *channel, str
     if (stored)
         store_append(pipeline->store, channel->stored, frame, waits,
                      &(struct store_answer){key, channel->subscribers});
-    if (waits || !list_is_empty(&pipeline->publications) || pipeline->judging > 0)
+    if (waits || !publication_is_clear(pipeline))
         return new_publication(pipeline, channel, frame, waits);
     commit(vm, channel, frame, event);
     frame_unref(frame);

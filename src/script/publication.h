@@ -51,6 +51,9 @@ static inline bool publication_is_answered(const struct publication *publication
     return !publication->waits || publication->decided;
 }
 
+/* True when nothing is on its way into the log: what is published now goes there at once. */
+bool publication_is_clear(const struct pipeline *pipeline);
+
 /* Makes the task wait for the decision: to be called before it yields. The caller's reference is
  * kept for it while it waits, and released if it is ended meanwhile. */
 void publication_await(struct publication *publication, struct task *task);

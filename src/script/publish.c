@@ -247,6 +247,22 @@ int publish_event(lua_State *L)
                                 : wait_for(L, attempt.publication, attempt.duplicate);
 }
 
+bool publish_plain(struct vm *vm, struct channel *channel, struct slice data, uint64_t *sequence)
+{
+    struct frame_source source = {
+        .data = data.data == NULL ? slice_of("", 0) : data, .retry = -1, .time = event_now()};
+    struct frame *frame;
+    if (channel->options.keyed || channel->stored > 0 || !publication_is_clear(vm->pipeline) ||
+        hub_prepare(vm->hub, channel, &source, &frame) != 0)
+        return false;
+    *sequence = frame->sequence;
+    channel->pending++;
+    publication_enter(vm->L, channel, frame, slice_of("", 0), 0);
+    channel->pending--;
+    hub_release(vm->hub, channel);
+    return true;
+}
+
 static bool has_key(lua_State *L, const struct channel *channel, struct slice key)
 {
     const struct frame *frame = channel_find_key(channel, key);

@@ -9,6 +9,7 @@
 #include "script/backlog.h"
 #include "script/call.h"
 #include "script/channel.h"
+#include "script/endpoint.h"
 #include "script/event.h"
 #include "script/module.h"
 #include "script/resume.h"
@@ -96,15 +97,38 @@ static void on_task_end(void *context, const char *error)
     pending_unref(pending);
 }
 
-void vm_dispatch(struct vm *vm, connection_id connection, struct exchange *exchange)
+/* The router is on top of the stack. */
+static void start_handler(struct vm *vm, connection_id connection, struct exchange *exchange,
+                          const struct routing_found *found)
 {
     lua_State *L = vm->L;
+    int router = lua_gettop(L);
     struct pending *pending = memory_zero(1, sizeof *pending);
     *pending =
         (struct pending){.references = 1, .vm = vm, .connection = connection, .exchange = exchange};
     vm_push_hook(L, HOOK_DISPATCH);
     push_request(L, pending);
-    task_answers_request(task_start(vm, L, 1, "request", on_task_end, pending));
+    routing_push(L, router, found);
+    task_answers_request(task_start(vm, L, 4, "request", on_task_end, pending));
+}
+
+void vm_dispatch(struct vm *vm, connection_id connection, struct exchange *exchange)
+{
+    lua_State *L = vm->L;
+    const struct http_request *request = exchange->request;
+    struct uri_target target;
+    struct routing_found found = {.status = 400};
+    struct routing *routing = routing_push_router(L);
+    if (routing == NULL) {
+        vm->host.respond(vm->host.context, connection, answer_error(request, 404, "Not Found\n"));
+        exchange_free(exchange);
+        return;
+    }
+    if (uri_parse_target(http_request_target(request), &target) == 0)
+        routing_find(routing, slice_text(http_request_method(request)), target.path, &found);
+    if (!endpoint_answer(vm, connection, exchange, routing, &found))
+        start_handler(vm, connection, exchange, &found);
+    lua_pop(L, 1);
 }
 
 /* Reading */
@@ -114,21 +138,32 @@ static void push_slice(lua_State *L, struct slice slice)
     lua_pushlstring(L, slice.data == NULL ? "" : slice.data, slice.length);
 }
 
-/* request:line() -> method, encoded path, query, address; the path is nil for a malformed target */
-static int l_line(lua_State *L)
+/* request:method() */
+static int l_method(lua_State *L)
 {
-    const struct exchange *exchange = pending_at(L, 1)->exchange;
+    lua_pushstring(L, http_request_method(pending_at(L, 1)->exchange->request));
+    return 1;
+}
+
+/* request:target() -> encoded path, query; the path is nil for a malformed target */
+static int l_target(lua_State *L)
+{
     struct uri_target target;
-    lua_pushstring(L, http_request_method(exchange->request));
-    if (uri_parse_target(http_request_target(exchange->request), &target) == 0) {
+    if (uri_parse_target(http_request_target(pending_at(L, 1)->exchange->request), &target) == 0) {
         push_slice(L, target.path);
         push_slice(L, target.query);
     } else {
         lua_pushnil(L);
         lua_pushliteral(L, "");
     }
-    lua_pushstring(L, exchange->address);
-    return 4;
+    return 2;
+}
+
+/* request:address() */
+static int l_address(lua_State *L)
+{
+    lua_pushstring(L, pending_at(L, 1)->exchange->address);
+    return 1;
 }
 
 /* request:body() */
@@ -296,16 +331,18 @@ static void read_plan(lua_State *L, int spec, struct plan *plan)
     *plan = (struct plan){.start.kind = START_LATEST};
     read_channels(L, spec, plan);
     read_names(L, spec, plan);
-    plan->source.route = (uint32_t)integer_field(L, spec, "route", 0);
     plan->source.heartbeat = (uint32_t)integer_field(L, spec, "heartbeat", 0);
     plan->retry = integer_field(L, spec, "retry", -1);
-    if (lua_getfield(L, spec, "start") != LUA_TNIL) {
-        size_t length;
-        const char *text = lua_tolstring(L, -1, &length);
+}
+
+/* What this request adds to the plan: where to start, or nil, and the events for it alone. */
+static void read_beginning(lua_State *L, int start, int first, struct plan *plan)
+{
+    size_t length;
+    const char *text = lua_tolstring(L, start, &length);
+    if (text != NULL)
         start_parse(slice_of(text, length), event_now(), &plan->start);
-    }
-    lua_getfield(L, spec, "first");
-    plan->first.data = lua_tolstring(L, -1, &plan->first.length);
+    plan->first.data = luaL_checklstring(L, first, &plan->first.length);
 }
 
 static void set_id(lua_State *L, const char *field, const struct vm *vm, uint64_t sequence)
@@ -316,12 +353,14 @@ static void set_id(lua_State *L, const char *field, const struct vm *vm, uint64_
     lua_setfield(L, -2, field);
 }
 
-/* Pushes what spec.reset makes of a loss: event-stream text. False when it failed; the error is
- * pushed. */
+/* Pushes what spec:reset(req, info) makes of a loss: event-stream text. False when it failed; the
+ * error is pushed. */
 static bool push_reset(lua_State *L, struct vm *vm, const struct plan *plan,
                        const struct start_result *result)
 {
     lua_getfield(L, 2, "reset");
+    lua_pushvalue(L, 2);
+    lua_pushvalue(L, 6);
     lua_createtable(L, 0, 4);
     lua_pushstring(L, reset_reason_name(result->reset));
     lua_setfield(L, -2, "reason");
@@ -329,7 +368,7 @@ static bool push_reset(lua_State *L, struct vm *vm, const struct plan *plan,
     lua_setfield(L, -2, "requested");
     set_id(L, "oldest", vm, result->oldest);
     set_id(L, "latest", vm, result->latest);
-    return call_function(vm, L, 1, 1) == CALL_DONE;
+    return call_function(vm, L, 3, 1) == CALL_DONE;
 }
 
 /* Pushes what comes before any event of the channels: a comment, so that the client sees the stream
@@ -356,7 +395,8 @@ static bool push_opening(lua_State *L, struct vm *vm, const struct plan *plan,
     return true;
 }
 
-/* request:subscribe(spec, headers) -> connection, whether its body is chunked; nothing for HEAD */
+/* request:subscribe(spec, headers, start, first, req) -> connection, whether its body is chunked;
+ * nothing for HEAD */
 static int l_subscribe(lua_State *L)
 {
     struct pending *pending = request_check(L, 1);
@@ -364,8 +404,10 @@ static int l_subscribe(lua_State *L)
     const struct http_request *request = pending->exchange->request;
     struct plan plan;
     struct start_result result;
-    lua_settop(L, 3);
+    lua_settop(L, 6);
     read_plan(L, 2, &plan);
+    read_beginning(L, 4, 5, &plan);
+    plan.source.route = (uint32_t)integer_field(L, 6, "route", 0);
     plan.source.chunked = !request->http_1_0;
     /* What may raise comes before anything is acquired. */
     struct response *head = answer_build_stream(L, request, 3);
@@ -398,14 +440,16 @@ static int l_subscribe(lua_State *L)
     return 2;
 }
 
-/* core.move(connection, spec, chunked): the subscriber goes on with the subscription of the spec */
+/* core.move(connection, spec, chunked, route): the subscriber goes on with the subscription of the
+ * spec */
 static int l_move(lua_State *L)
 {
     struct vm *vm = vm_of(L);
     struct plan plan;
     connection_id connection = (connection_id)luaL_checkinteger(L, 1);
-    lua_settop(L, 3);
+    lua_settop(L, 4);
     read_plan(L, 2, &plan);
+    plan.source.route = (uint32_t)luaL_checkinteger(L, 4);
     plan.source.chunked = lua_toboolean(L, 3);
     read_filter(L, 2, &plan);
     struct subscription *subscription = hub_subscribe(vm->hub, &plan.source);
@@ -433,13 +477,10 @@ static int l_request_gc(lua_State *L)
 
 void request_open_module(lua_State *L)
 {
-    static const luaL_Reg methods[] = {{"line", l_line},
-                                       {"body", l_body},
-                                       {"header", l_header},
-                                       {"headers", l_headers},
-                                       {"respond", l_respond},
-                                       {"subscribe", l_subscribe},
-                                       {NULL, NULL}};
+    static const luaL_Reg methods[] = {
+        {"method", l_method},   {"target", l_target},       {"address", l_address},
+        {"body", l_body},       {"header", l_header},       {"headers", l_headers},
+        {"respond", l_respond}, {"subscribe", l_subscribe}, {NULL, NULL}};
     lua_pushcfunction(L, l_check_start);
     lua_setfield(L, -2, "check_start");
     lua_pushcfunction(L, l_move);

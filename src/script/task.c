@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "script/call.h"
@@ -19,7 +20,7 @@ struct task {
     bool answers;          /* a request */
     task_cancel_fn cancel; /* while it waits */
     void *cancel_context;
-    char origin[LUA_IDSIZE + 16];
+    char origin[TASK_PLACE];
 };
 
 static struct task *take(struct vm *vm, int values)
@@ -93,24 +94,21 @@ static bool run(struct task *task, int arguments)
     return false;
 }
 
-/* Takes the function on top of L's stack. */
-static void note_origin(struct task *task, lua_State *L)
+void task_describe(lua_State *L, int function, char *out, size_t size)
 {
     lua_Debug record;
+    lua_pushvalue(L, function);
     lua_getinfo(L, ">S", &record);
-    task->origin[0] = '\0';
+    out[0] = '\0';
     if (*record.what != 'C' && !call_is_library(&record))
-        snprintf(task->origin, sizeof task->origin, "%s:%d: ", record.short_src,
-                 record.linedefined);
+        snprintf(out, size, "%s:%d: ", record.short_src, record.linedefined);
 }
 
-void task_set_origin(lua_State *L, int function)
+void task_set_origin(lua_State *L, struct slice place)
 {
     struct task *task = vm_of(L)->current;
-    if (task == NULL)
-        return;
-    lua_pushvalue(L, function);
-    note_origin(task, L);
+    if (task != NULL && place.length < sizeof task->origin)
+        memcpy(task->origin, place.data, place.length + 1);
 }
 
 const char *task_origin(const struct task *task)
@@ -132,8 +130,7 @@ struct task *task_start(struct vm *vm, lua_State *L, int arguments, const char *
     task->answers = false;
     task->on_end = on_end;
     task->context = context;
-    lua_pushvalue(L, -arguments - 1);
-    note_origin(task, L);
+    task_describe(L, -arguments - 1, task->origin, sizeof task->origin);
     lua_xmove(L, task->L, arguments + 1);
     bool waits = run(task, arguments);
     call_limit(vm, limited);

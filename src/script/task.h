@@ -22,10 +22,14 @@ struct task *task_start(struct vm *vm, lua_State *L, int arguments, const char *
 /* The task answers a request: it outlives a reload of the script. */
 void task_answers_request(struct task *task);
 
-/* Notes the function at the index as what the running task is about: its place stands for a line
- * that is no longer on the stack. Functions of the library are about nothing. */
-void task_set_origin(lua_State *L, int function);
-/* "file:line: " of that function, or "". */
+enum { TASK_PLACE = LUA_IDSIZE + 16 };
+
+/* Where the function at the index is defined: "file:line: ", or "" for one of the library. */
+void task_describe(lua_State *L, int function, char *out, size_t size);
+/* Notes the place of a function as what the running task is about: it stands for a line that is no
+ * longer on the stack. A task is about its own function until then. The text is copied. */
+void task_set_origin(lua_State *L, struct slice place);
+/* That place. */
 const char *task_origin(const struct task *task);
 lua_State *task_state(const struct task *task);
 

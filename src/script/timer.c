@@ -197,19 +197,30 @@ static int l_tell(lua_State *L)
     return 0;
 }
 
-/* core.set_origin(function): what the running task is about */
-static int l_set_origin(lua_State *L)
+/* core.place_of(function) -> "file:line: " of where it is defined, or "" for the library's */
+static int l_place_of(lua_State *L)
 {
+    char place[TASK_PLACE];
     luaL_checktype(L, 1, LUA_TFUNCTION);
-    task_set_origin(L, 1);
+    task_describe(L, 1, place, sizeof place);
+    lua_pushstring(L, place);
+    return 1;
+}
+
+/* core.set_place(text): the place of the function that the running task is about */
+static int l_set_place(lua_State *L)
+{
+    struct slice place;
+    place.data = luaL_checklstring(L, 1, &place.length);
+    task_set_origin(L, place);
     return 0;
 }
 
 void timer_open_module(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"sleep", l_sleep},           {"timer", l_timer},
-                                         {"spawn", l_spawn},           {"tell", l_tell},
-                                         {"set_origin", l_set_origin}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"sleep", l_sleep},       {"timer", l_timer},         {"spawn", l_spawn}, {"tell", l_tell},
+        {"place_of", l_place_of}, {"set_place", l_set_place}, {NULL, NULL}};
     static const luaL_Reg methods[] = {{"stop", l_timer_stop}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
     luaL_newmetatable(L, "sse.timer");

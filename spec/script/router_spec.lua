@@ -1,15 +1,55 @@
-local support = require "spec.lua.support"
+-- The table of routes, as the library uses it inside of the real router: one endpoint makes a table and asks it.
+
+local http = require "spec.support.http"
+local seed = require "spec.support.seed"
+local server = require "spec.support.server"
+
+local script = [[
+local sse = require "sse"
 local router = require "sse.router"
 
---- A router for lines "METHOD PATTERN"; each line is its own route.
-local function routes(...)
-  local made = router.new()
-  for _, line in ipairs { ... } do
+sse.post("/match", function(req)
+  local asked, made, answers = req:json(), router.new(), {}
+  for _, line in ipairs(asked.routes) do
     local method, pattern = line:match "^(%S+) (.+)$"
-    made:add(method, pattern, line)
+    made:add(method, pattern, { line = line })
   end
+  for index, question in ipairs(asked.questions) do
+    local route, params, allow = made:match(question[1], question[2])
+    answers[index] = { route = route and route.line, params = route and params, status = not route and params or nil,
+      allow = allow }
+  end
+  return sse.array(answers)
+end)
+]]
+
+local running
+
+--- A table of routes for lines "METHOD PATTERN"; each line is its own route.
+local function routes(...)
+  running = running or server.start(script)
+  local lines, made = { ... }, {}
+
+  --- The answers to many questions { method, path }: { route =, params = } or { status =, allow = }.
+  function made.ask(questions)
+    return http.post(running.port, "/match", { routes = lines, questions = questions }):json()
+  end
+
+  function made.match(_, method, path)
+    local answer = made.ask({ { method, path } })[1]
+    if answer.route then
+      return answer.route, answer.params
+    end
+    return nil, answer.status, answer.allow
+  end
+
   return made
 end
+
+after_each(function()
+  running = nil
+  server.stop_all()
+end)
 
 describe("router:match", function()
   it("finds literals and parameters", function()
@@ -107,56 +147,6 @@ describe("router:match", function()
   end)
 end)
 
-describe("router:add", function()
-  it("refuses the same route twice and names both places", function()
-    local made = router.new()
-    made:add("GET", "/a/:x", 1)
-    local first = debug.getinfo(1, "l").currentline - 1
-    local message = support.message(function()
-      made:add("GET", "/a/:y", 2)
-    end)
-    assert.match("router_spec%.lua:" .. first + 3 .. ": route '/a/:y': GET /a/:x is already defined at "
-      .. ".*router_spec%.lua:" .. first .. "$", message)
-    made:add("POST", "/a/:x", 3)
-    assert.equal(1, (made:match("GET", "/a/z")))
-  end)
-
-  local wrong = {
-    { "news", "must begin with '/'" }, { "", "must begin with '/'" }, { "/a?b=1", "has no query" },
-    { "/a#b", "has no query" }, { "/a%20b", "written decoded" }, { "/:", "needs a name" },
-    { "/*", "needs a name" }, { "/:a-b", "needs a name" }, { "/:1", "needs a name" },
-    { "/*rest/more", "must come last" }, { "/:a/:b/:a", "the name 'a' is there twice" },
-    { "/:a/*a", "the name 'a' is there twice" },
-  }
-  for _, pair in ipairs(wrong) do
-    it("refuses " .. pair[1], function()
-      local message = support.message(function()
-        router.new():add("GET", pair[1], 1)
-      end)
-      assert.match("router_spec%.lua:%d+: route '", message)
-      assert.is_truthy(message:find(pair[2], 1, true), message)
-    end)
-  end
-
-  it("wants a string", function()
-    local made = router.new()
-    assert.match("must be a string, got nil$", support.message(made.add, made, "GET", nil, 1))
-  end)
-end)
-
-describe("router:list", function()
-  it("is sorted", function()
-    local made = routes("POST /b", "GET /b", "GET /a/:x", "ANY /a")
-    local lines = {}
-    for index, entry in ipairs(made:list()) do
-      lines[index] = entry.method .. " " .. entry.pattern
-      assert.equal(lines[index], entry.route)
-      assert.match("router_spec%.lua:%d+$", entry.place)
-    end
-    assert.same({ "ANY /a", "GET /a/:x", "GET /b", "POST /b" }, lines)
-  end)
-end)
-
 describe("router against a plain scan", function()
   -- The rule said another way: of all patterns that fit, the first in the order of their kinds by segment.
   local RANK = { [":"] = "2", ["*"] = "3" }
@@ -191,9 +181,9 @@ describe("router against a plain scan", function()
   end
 
   it("finds the same route", function()
-    support.seed "router"
+    seed "router"
     for _ = 1, 300 do
-      local made, patterns = router.new(), {}
+      local lines, patterns = {}, {}
       for _ = 1, math.random(12) do
         local pattern, count = random_path { "a", "b", "", ":" }, 0
         pattern = pattern:gsub(":", function()
@@ -203,12 +193,17 @@ describe("router against a plain scan", function()
         pattern = math.random(4) == 1 and pattern:gsub("/[^/]*$", "/*rest") or pattern
         if not patterns[pattern] then
           patterns[pattern] = true
-          made:add("GET", pattern, pattern)
+          lines[#lines + 1] = "GET " .. pattern
         end
       end
-      for _ = 1, 30 do
-        local path = random_path { "a", "b", "c", "" }
-        assert.equal(expected(patterns, path), (made:match("GET", path)), path)
+      local questions = {}
+      for index = 1, 30 do
+        questions[index] = { "GET", random_path { "a", "b", "c", "" } }
+      end
+      for index, answer in ipairs(routes(table.unpack(lines)).ask(questions)) do
+        local path = questions[index][2]
+        local best = expected(patterns, path)
+        assert.equal(best and "GET " .. best, answer.route, path)
       end
     end
   end)
