@@ -9,7 +9,7 @@ local sse = require "sse"
 
 sse.listen "127.0.0.1:8080"
 
-local feeds = os.getenv "FEEDS" or "http://127.0.0.1:8081/random http://127.0.0.1:8082/latest"
+local feeds = os.getenv "FEEDS" or "http://127.0.0.1:8081/events http://127.0.0.1:8082/latest"
 local merged = sse.channel("merged", { history = 1000 })
 local upstreams = {}
 

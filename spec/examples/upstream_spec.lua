@@ -2,6 +2,7 @@
 
 local curl = require "spec.support.curl"
 local eventsource = require "spec.support.eventsource"
+local files = require "spec.support.files"
 local http = require "spec.support.http"
 local loop = require "spec.support.loop"
 local page = require "spec.support.page"
@@ -51,6 +52,18 @@ describe("examples/upstream.lua", function()
     watcher:wait_line("stdout", "^id: " .. wanted[4].id:gsub("%p", "%%%0") .. "$")
     local feeds = http.get(router.port, "/feeds"):json()
     assert.same({ url = first.url .. "/news", state = "open", last_event_id = wanted[3].id }, feeds[1])
+  end)
+
+  it("listens, unless it is told where, to what the examples that its first lines start serve", function()
+    local text = files.read "examples/upstream.lua"
+    local default = text:match 'getenv "FEEDS" or "([^"]*)"'
+    local count = 0
+    for example, authority in text:gmatch "%-%-   %./dev run (%S+) %-%-listen (%S+)" do
+      local path = default:match("http://" .. authority:gsub("%p", "%%%0") .. "(/%S*)")
+      assert.matches("GET     " .. path .. " ", server.run({ "--check", example }).stdout, 1, true)
+      count = count + 1
+    end
+    assert.equal(2, count)
   end)
 
   it("lets a listener choose one", function()

@@ -100,7 +100,7 @@ static bool write_file(const struct scaffold *scaffold, const char *extension)
     return true;
 }
 
-static int write_both(const struct scaffold *scaffold)
+static int write_both(const struct scaffold *scaffold, const char *program)
 {
     char script[PATH_MAX + 8];
     snprintf(script, sizeof script, "%s.lua", scaffold->path);
@@ -111,13 +111,13 @@ static int write_both(const struct scaffold *scaffold)
         return EXIT_RUN;
     }
     printf("wrote %s and %s.html\n"
-           "next: sse-router --watch %s     and open http://127.0.0.1:8080/\n"
+           "next: %s --watch %s     and open http://127.0.0.1:8080/\n"
            "The script's first lines have more to try. Edit it and save: what runs follows.\n",
-           script, scaffold->path, script);
+           script, scaffold->path, program, script);
     return 0;
 }
 
-int scaffold_main(int argc, char **argv)
+int scaffold_main(const char *program, int argc, char **argv)
 {
     static const struct option options[] = {{"from", required_argument, NULL, 'f'},
                                             {NULL, 0, NULL, 0}};
@@ -138,5 +138,5 @@ int scaffold_main(int argc, char **argv)
                       argv[optind]);
     if (find_template(scaffold.template, ".lua") == NULL)
         return refuse("there is no template '%s'", scaffold.template);
-    return write_both(&scaffold);
+    return write_both(&scaffold, program);
 }
