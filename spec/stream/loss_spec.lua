@@ -22,18 +22,23 @@ local function wants(reader, n)
   return reader.query:find(names[n % 2 + 1], 1, true) ~= nil
 end
 
---- The next number is wanted and nothing that is wanted lies between. After a loss there may be a gap; what a
---- reset at the beginning of a connection stands before may even be from before.
+--- The next number is wanted and nothing that is wanted lies between, but what a reset has told of: it stands
+--- before the next event of the channel that skips, or at the beginning of a connection, where what it stands before
+--- may even be from before.
 local function on_number(reader, n)
   assert(wants(reader, n), "an event of another channel")
-  local last, loss = reader.last, reader.loss
-  reader.last, reader.loss = n, nil
-  if not last or loss == "evicted" then
+  local last, evicted, skipping = reader.last, reader.evicted, reader.skipping
+  local function is_told(missing)
+    return skipping and names[missing % 2 + 1] == "skips"
+  end
+  reader.last, reader.evicted = n, nil
+  reader.skipping = skipping and not is_told(n)
+  if not last or evicted then
     return
   end
   assert(n > last, ("%d after %d"):format(n, last))
   for missing = last + 1, n - 1 do
-    if wants(reader, missing) and not loss then
+    if wants(reader, missing) and not is_told(missing) then
       error(("%d comes after %d in %s, and no loss was told"):format(n, last, reader.query), 0)
     end
   end
@@ -48,8 +53,9 @@ local function enter(router)
     on_event = function(event)
       if event.event == "reset" then
         local info = json.decode(event.data)
-        reader.loss, reader.losses = info.reason, reader.losses + 1
+        reader.losses = reader.losses + 1
         assert(info.reason == "lagged" or info.reason == "evicted", info.reason)
+        reader[info.reason == "lagged" and "skipping" or "evicted"] = true
       else
         on_number(reader, feeds.numbers({ event })[1])
       end

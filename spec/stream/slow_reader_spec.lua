@@ -97,6 +97,33 @@ describe("a reader that lags", function()
     router:wait_log "skipped to the newest"
   end)
 
+  it("misses nothing of other channels where one of them skips", function()
+    local router = feeds.start(channels)
+    local stuck = open_stuck(router, "channels=skip,long")
+    flood(router, "skip,long", 600)
+    stuck:resume()
+    local skipped, complete, resets, last = {}, {}, 0, 0
+    while last < 599 do
+      local event = stuck:next()
+      if event.event == "reset" then
+        resets = resets + 1
+        assert.equal("lagged", json.decode(event.data).reason)
+      else
+        local n = feeds.numbers({ event })[1]
+        assert.is_true(n > last, ("%d after %d"):format(n, last))
+        last = n
+        table.insert(n % 2 == 0 and skipped or complete, n)
+      end
+    end
+    assert.is_true(resets > 0)
+    assert.same(feeds.range(1, 599, 2), complete)
+    assert.is_true(#skipped < 300)
+    -- The burst ends with an event of the channel that skips: its newest comes, too.
+    assert.equal(600, feeds.numbers({ stuck:next() })[1])
+    feeds.publish(router, { { channel = "skip", data = { n = 601 } }, { channel = "long", data = { n = 602 } } })
+    assert.same({ 601, 602 }, feeds.numbers(stuck:take(2)))
+  end)
+
   it("is only one of several: others of its channel miss nothing", function()
     local router = feeds.start(channels)
     local stuck = open_stuck(router, "channels=short")

@@ -394,7 +394,9 @@ void audience_remove(struct subscriber *subscriber)
     else
         list_remove(&subscriber->behind);
     frame_unref(subscriber->partial);
+    skips_free(subscriber->skips);
     subscriber->partial = NULL;
+    subscriber->skips = NULL;
     subscriber->audience = NULL;
 }
 
@@ -404,9 +406,11 @@ void audience_move(struct audience *audience, struct subscriber *subscriber)
     uint64_t cursor =
         subscriber_is_in_step(subscriber) ? audience->replica->sequence : subscriber->cursor;
     subscriber->partial = NULL;
+    subscriber->skips = NULL;
     audience_remove(subscriber);
     audience_add(audience, subscriber, cursor);
     subscriber->partial = before.partial;
+    subscriber->skips = before.skips;
     subscriber->written = before.written;
     subscriber->joined = before.joined;
     subscriber->evictions = before.evictions;
@@ -422,6 +426,8 @@ void audience_catch_up(struct subscriber *subscriber, int descriptor)
             memory_grow(audience->members, audience->member_capacity * sizeof(struct member));
     }
     list_remove(&subscriber->behind);
+    skips_free(subscriber->skips);
+    subscriber->skips = NULL;
     subscriber->index = audience->member_count++;
     audience->members[subscriber->index] = (struct member){descriptor, subscriber};
     /* Who catches up has had all there is; an audience with unsent news is served first. */
@@ -444,6 +450,7 @@ struct selection {
     const uint32_t *which;
     uint32_t count;
     uint64_t joined;
+    const struct skips *skips;
 };
 
 static const struct audience_channel *selected(const struct selection *selection, uint32_t index)
@@ -456,8 +463,10 @@ static const struct audience_channel *selected(const struct selection *selection
 static uint32_t first_after(const struct selection *selection, uint32_t index, uint64_t cursor)
 {
     const struct replica_channel *channel = selected(selection, index)->channel;
-    bool is_late = !channel->keeps && selection->joined > cursor;
-    return log_after(&channel->log, is_late ? selection->joined : cursor);
+    uint64_t skipped = skips_of(selection->skips, channel->id);
+    uint64_t from = skipped > cursor ? skipped : cursor;
+    bool is_late = !channel->keeps && selection->joined > from;
+    return log_after(&channel->log, is_late ? selection->joined : from);
 }
 
 static struct frame *wanted(const struct selection *selection, uint32_t index, uint32_t position)
@@ -532,13 +541,17 @@ uint32_t subscriber_collect(const struct subscriber *subscriber, uint64_t *curso
     const struct audience *audience = subscriber->audience;
     if (*cursor >= audience->replica->sequence)
         return 0;
-    struct selection all = {audience, NULL, audience->channel_count, subscriber->joined};
+    struct selection all = {.audience = audience,
+                            .count = audience->channel_count,
+                            .joined = subscriber->joined,
+                            .skips = subscriber->skips};
     return collect(&all, cursor, frames, max);
 }
 
 uint32_t audience_collect_news(struct audience *audience, struct frame **frames, uint32_t max)
 {
-    struct selection news = {audience, audience->news, audience->news_count, 0};
+    struct selection news = {
+        .audience = audience, .which = audience->news, .count = audience->news_count};
     uint32_t found = collect(&news, &audience->cursor, frames, max);
     if (audience->cursor >= audience->replica->sequence)
         audience_forget_news(audience);
@@ -558,6 +571,7 @@ static bool has_lost(const struct subscriber *subscriber, const struct replica_c
     uint64_t evicted = channel->log.evicted;
     bool is_its = channel->keeps || evicted > subscriber->joined;
     return is_its && evicted > subscriber_position(subscriber) &&
+           evicted > skips_of(subscriber->skips, channel->id) &&
            channel->evicted_at > subscriber->evictions;
 }
 
@@ -569,4 +583,12 @@ const struct replica_channel *subscriber_lag(const struct subscriber *subscriber
             return audience->channels[i].channel;
     }
     return audience->gone != NULL && has_lost(subscriber, audience->gone) ? audience->gone : NULL;
+}
+
+bool subscriber_skip(struct subscriber *subscriber, const struct replica_channel *channel)
+{
+    const struct log *log = &channel->log;
+    uint64_t before = skips_of(subscriber->skips, channel->id);
+    skips_add(&subscriber->skips, channel->id, log->count > 0 ? log_last(log) - 1 : log->evicted);
+    return before == 0 || subscriber_position(subscriber) > before;
 }

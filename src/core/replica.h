@@ -7,6 +7,7 @@
 #include "base/list.h"
 #include "core/change.h"
 #include "core/log.h"
+#include "core/skips.h"
 
 /* An I/O thread's copy of the logs, and its subscribers. A subscriber is a cursor: it has had every
  * event of its subscription up to that sequence. The subscribers of one subscription on one thread
@@ -67,6 +68,7 @@ struct subscriber {
     uint64_t joined;       /* the replica's sequence when it came */
     uint64_t evictions;    /* the replica's count of them when it came: those before are no lag */
     struct frame *partial; /* a frame that the socket took in part; holds a reference */
+    struct skips *skips;   /* while behind: channels that it was too slow for, or NULL */
     struct list behind;
 };
 
@@ -156,6 +158,9 @@ static inline uint64_t subscriber_position(const struct subscriber *subscriber)
 
 /* The channel whose log lost what the subscriber needs next, after it had joined; or NULL. */
 const struct replica_channel *subscriber_lag(const struct subscriber *subscriber);
+/* Goes on with that channel's newest event, so that it is no lag any more. Nothing of the others is
+ * left out. False when it had skipped before and has not come to the newest event of then. */
+bool subscriber_skip(struct subscriber *subscriber, const struct replica_channel *channel);
 
 static inline bool subscriber_is_in_step(const struct subscriber *subscriber)
 {

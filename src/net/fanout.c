@@ -131,57 +131,66 @@ void fanout_flush(struct shard *shard)
     }
 }
 
-/* What a reader is told that was moved past events: see reset_text in script/request.c for the
- * form. */
+static void append_id(struct buffer *out, const char *name, const struct replica *replica,
+                      uint64_t sequence)
+{
+    struct slice epoch = frame_part(replica->epoch, replica->epoch->payload);
+    if (sequence == 0)
+        buffer_append_format(out, ",\"%s\":null", name);
+    else
+        buffer_append_format(out, ",\"%s\":\"%.*s-%" PRIu64 "\"", name, (int)epoch.length,
+                             epoch.data, sequence);
+}
+
+/* What a reader is told that goes on with the channel's newest event: the form is that of
+ * scripts/resets.lua. */
 static void send_reset(struct connection *connection, const struct replica_channel *channel,
                        uint64_t cursor)
 {
     const struct replica *replica = &connection->shard->replica;
-    struct slice epoch = frame_part(replica->epoch, replica->epoch->payload);
     struct slice name = frame_part(channel->names, channel->names->name);
     struct buffer text = {0};
-    int width = (int)epoch.length;
-    buffer_append_format(&text, "event: %.*s\n", (int)name.length, name.data);
-    buffer_append_format(&text,
-                         "data: {\"reason\":\"lagged\",\"requested\":\"%.*s-%" PRIu64
-                         "\",\"oldest\":\"%.*s-%" PRIu64 "\",\"latest\":\"%.*s-%" PRIu64 "\"}\n\n",
-                         width, epoch.data, cursor, width, epoch.data, log_last(&channel->log),
-                         width, epoch.data, replica->sequence);
+    if (name.length == 0)
+        return;
+    buffer_append_format(&text, "event: %.*s\ndata: {\"reason\":\"lagged\"", (int)name.length,
+                         name.data);
+    append_id(&text, "requested", replica, cursor);
+    append_id(&text, "oldest", replica, log_last(&channel->log));
+    append_id(&text, "latest", replica, replica->sequence);
+    buffer_append_text(&text, "}\n\n");
     struct frame *frame = frame_of_text(buffer_slice(&text), 0);
     buffer_deinit(&text);
-    if (name.length > 0)
-        connection_write(connection, frame_wire(frame, connection->chunked));
+    connection_write(connection, frame_wire(frame, connection->chunked));
     frame_unref(frame);
 }
 
-/* To the newest event of the channel. True when the socket must take the news of it first. */
-static bool skip(struct connection *connection, const struct replica_channel *channel,
-                 uint64_t cursor)
-{
-    struct subscriber *subscriber = &connection->subscriber;
-    uint64_t last = log_last(&channel->log);
-    subscriber->cursor = last > cursor ? last - 1 : connection->shard->replica.sequence;
-    send_reset(connection, channel, cursor);
-    return connection->state != CONNECTION_STREAMING || connection->output != NULL;
-}
-
-bool fanout_lagged(struct connection *connection, const struct replica_channel *channel,
-                   uint64_t cursor)
+static void tell_lag(struct connection *connection, const struct replica_channel *channel,
+                     uint64_t cursor, const char *what)
 {
     struct shard *shard = connection->shard;
-    uint64_t behind = shard->replica.sequence - cursor;
-    bool skips = channel->on_lag == LAG_SKIP;
     struct slice name = frame_part(channel->names, channel->names->key);
     char address[64];
     connection_address(connection, address, sizeof address);
     shard->counters.lagged++;
     shard_tell(shard, &(struct message){.kind = MESSAGE_LAGGED, .number = channel->id});
     log_line(LOG_INFO, "a reader of %.*s at %s lagged by %" PRIu64 " events: %s", (int)name.length,
-             name.data, address, behind, skips ? "skipped to the newest" : "disconnected");
-    if (skips)
-        return skip(connection, channel, cursor);
-    connection_close(connection);
-    return true;
+             name.data, address, shard->replica.sequence - cursor, what);
+}
+
+bool fanout_lagged(struct connection *connection, const struct replica_channel *channel,
+                   uint64_t cursor)
+{
+    if (channel->on_lag != LAG_SKIP) {
+        tell_lag(connection, channel, cursor, "disconnected");
+        connection_close(connection);
+        return true;
+    }
+    /* One that skips again before it has come to an event of the channel knows already. */
+    if (subscriber_skip(&connection->subscriber, channel)) {
+        tell_lag(connection, channel, cursor, "skipped to the newest");
+        send_reset(connection, channel, cursor);
+    }
+    return connection->state != CONNECTION_STREAMING || connection->output != NULL;
 }
 
 /* Heartbeats */

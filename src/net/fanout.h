@@ -10,8 +10,8 @@ void fanout_flush(struct shard *shard);
 /* Sends the audience's news, if it has any, to those in step. */
 void fanout_serve(struct shard *shard, struct audience *audience);
 
-/* A reader's cursor fell off the channel's log: applies the channel's policy. True when the stream
- * was ended by it. */
+/* A reader's cursor fell off the channel's log: applies the channel's policy. True when nothing
+ * more can be sent now. */
 bool fanout_lagged(struct connection *connection, const struct replica_channel *channel,
                    uint64_t cursor);
 

@@ -277,6 +277,47 @@ TEST(dropped_tombstones_wait_for_those_in_step_too)
     world_deinit(&world);
 }
 
+TEST(a_reader_skips_in_the_channels_that_it_is_too_slow_for_and_in_no_other)
+{
+    struct world world;
+    struct subscriber reader;
+    world_init(&world);
+    struct channel *a = world_channel(&world, "a", 2), *b = world_channel(&world, "b", 10);
+    struct channel *c = world_channel(&world, "c", 1);
+    struct audience *audience = world_audience(&world, world_subscribe(&world, a, b, 0));
+    struct audience *all = world_audience(&world, world_subscribe(&world, a, c, 0));
+    audience_add(audience, &reader, 0);
+    for (int i = 0; i < 3; i++) {
+        publish_many(&world, a, 2);
+        publish_many(&world, b, 1);
+    }
+    expect_replica_follows(&world);
+    assert_true(subscriber_skip(&reader, subscriber_lag(&reader)));
+    assert_null(subscriber_lag(&reader));
+    assert_int_equal(read_frames(&reader, 1), 3);
+    publish_many(&world, a, 2);
+    expect_replica_follows(&world);
+    assert_false(subscriber_skip(&reader, subscriber_lag(&reader)));
+    audience_move(audience, &reader);
+    assert_null(subscriber_lag(&reader));
+    assert_int_equal(read_frames(&reader, 8), 60911);
+    publish_many(&world, a, 3);
+    expect_replica_follows(&world);
+    assert_true(subscriber_skip(&reader, subscriber_lag(&reader)));
+    assert_int_equal(read_frames(&reader, 8), 14);
+    audience_move(all, &reader);
+    publish_many(&world, a, 3);
+    publish_many(&world, c, 2);
+    expect_replica_follows(&world);
+    assert_true(subscriber_skip(&reader, subscriber_lag(&reader)));
+    assert_true(subscriber_skip(&reader, subscriber_lag(&reader)));
+    assert_null(subscriber_lag(&reader));
+    assert_int_equal(read_frames(&reader, 8), 1719);
+    audience_catch_up(&reader, 1);
+    audience_remove(&reader);
+    world_deinit(&world);
+}
+
 TEST(a_lag_is_what_was_lost_since_the_reader_came)
 {
     struct world world;
@@ -435,6 +476,7 @@ RUN_TESTS(cmocka_unit_test(a_reader_of_one_channel_gets_what_is_after_its_cursor
           cmocka_unit_test(a_partial_frame_belongs_to_its_reader),
           cmocka_unit_test(evictions_wait_for_those_in_step),
           cmocka_unit_test(dropped_tombstones_wait_for_those_in_step_too),
+          cmocka_unit_test(a_reader_skips_in_the_channels_that_it_is_too_slow_for_and_in_no_other),
           cmocka_unit_test(a_lag_is_what_was_lost_since_the_reader_came),
           cmocka_unit_test(who_moves_to_another_audience_takes_its_losses_along),
           cmocka_unit_test(a_channel_that_goes_is_a_lag_for_who_had_not_read_it),
