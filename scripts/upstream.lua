@@ -65,11 +65,12 @@ end
 
 -- What is done with events
 
+--- An id that no client of ours could come back with is left out: the event then has one of the router's.
 local function event_for_channel(self, event)
   return {
     event = event.event,
     data = event.data,
-    id = event.bears_id and event.id ~= "" and event.id or nil,
+    id = event.bears_id and core.is_event_id(event.id) and event.id or nil,
     meta = { upstream = self.name },
   }
 end

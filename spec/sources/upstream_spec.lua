@@ -332,6 +332,20 @@ describe("sse.upstream", function()
     assert.equal("8", back:next().id)
   end)
 
+  it("gives ids of its own to events whose ids no client could come back with", function()
+    router = server.start(([[
+      local sse = require "sse"
+      local news = sse.channel "news"
+      sse.upstream(%q, news)
+      sse.get("/news", news)
+    ]]):format(serve(stream "id:  spaced\ndata: 1\n\nid: latest\ndata: 2\n\nid: fine\ndata: 3\n\n")))
+    local events = eventsource.open(router.port, "/news", { last_event_id = "earliest" }):take(3)
+    for index, id in ipairs { "^%w+%-1$", "^%w+%-2$", "^fine$" } do
+      assert.equal(tostring(index), events[index].data)
+      assert.matches(id, events[index].id)
+    end
+  end)
+
   it("keeps apart what several upstreams have put into one channel, and their place over a reload", function()
     local first = serve(stream "id: 1\ndata: a\n\n", stream())
     local first_heads = heads

@@ -16,6 +16,11 @@
     X(ERROR_VERSION, "the HTTP version is not supported")                                          \
     X(ERROR_TIMEOUT, "the request did not arrive in time")                                         \
     X(ERROR_LINE_BREAK, "a line break or NUL is not allowed here")                                 \
+    X(ERROR_EVENT_ID,                                                                              \
+      "an event's id comes back in a header, so it has at most 4096 bytes, no control "            \
+      "characters, and no space at its ends")                                                      \
+    X(ERROR_START_ID,                                                                              \
+      "an event's id may not be a starting point: earliest, latest, last=, since=")                \
     X(ERROR_UTF8, "the text is not valid UTF-8")                                                   \
     X(ERROR_EVENT_TOO_LARGE, "the event is larger than the limit")                                 \
     X(ERROR_MEMORY_LIMIT, "a limit of memory is reached")                                          \

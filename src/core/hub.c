@@ -9,7 +9,6 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "proto/event_stream.h"
 
 void hub_make_epoch(char *out)
 {
@@ -354,6 +353,14 @@ static void append(struct hub *hub, struct channel *channel, struct frame *frame
     retain(hub, channel);
 }
 
+int hub_check(const struct event_fields *fields)
+{
+    int error = event_stream_check(fields);
+    if (error == 0 && fields->id.length > 0 && !start_is_id(fields->id))
+        return ERROR_START_ID;
+    return error;
+}
+
 int hub_prepare(struct hub *hub, struct channel *channel, struct frame_source *source,
                 struct frame **out)
 {
@@ -361,7 +368,7 @@ int hub_prepare(struct hub *hub, struct channel *channel, struct frame_source *s
     char id[HUB_EPOCH_MAX + 24];
     if (source->data.length > hub->limits.event_bytes)
         return ERROR_EVENT_TOO_LARGE;
-    int error = event_stream_check(&fields);
+    int error = hub_check(&fields);
     if (error != 0)
         return error;
     source->sequence = ++hub->sequence;

@@ -13,6 +13,7 @@
 #include "core/pattern.h"
 #include "core/start.h"
 #include "core/subscription.h"
+#include "proto/event_stream.h"
 
 /* The authority over channels, sequence and retention. It lives on the script thread; every change
  * is told to a listener, and replicas on other threads follow by applying the same changes. */
@@ -122,10 +123,14 @@ void hub_continue(struct hub *hub, const char *epoch, uint64_t sequence);
 /* Puts back an event of an earlier run, oldest first, into a channel that was just opened. */
 void hub_restore(struct hub *hub, struct channel *channel, struct frame *frame);
 
+/* What event_stream_check says of an event, or ERROR_START_ID for an id that a client could not
+ * come back with: in the header it would mean another starting point. */
+int hub_check(const struct event_fields *fields);
+
 /* Publishes one event in one step: gives it the next sequence (source->sequence is filled in) and,
  * without an own id, the id that goes with it, appends it, and applies retention. `verdicts` has
  * channel_verdict_words(channel) words. Returns the frame with a reference for the caller in *out
- * when `out` is not NULL. 0, ERROR_LINE_BREAK, ERROR_UTF8 or ERROR_EVENT_TOO_LARGE. */
+ * when `out` is not NULL. 0, ERROR_EVENT_TOO_LARGE or what hub_check says. */
 int hub_publish(struct hub *hub, struct channel *channel, struct frame_source *source,
                 const uint64_t *verdicts, struct frame **out);
 

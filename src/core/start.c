@@ -65,6 +65,12 @@ bool start_parse(struct slice text, int64_t now, struct start *out)
     return true;
 }
 
+bool start_is_id(struct slice text)
+{
+    struct start start;
+    return start_parse(text, 0, &start) && start.kind == START_ID;
+}
+
 /* Walks the subscription's events backwards, newest first, over all its channels. */
 struct backward {
     struct subscription *subscription;

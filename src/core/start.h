@@ -45,6 +45,9 @@ struct start_result {
  * borrows from `text`. */
 bool start_parse(struct slice text, int64_t now, struct start *out);
 
+/* Whether the text in a client's header means the event with that id and nothing else. */
+bool start_is_id(struct slice text);
+
 /* Finds the cursor. With a filter, the events that this looks at must have been judged. */
 void subscription_resolve(struct hub *hub, struct subscription *subscription,
                           const struct start *start, struct start_result *out);

@@ -15,10 +15,26 @@ static bool is_one_line(struct slice text)
     return true;
 }
 
+/* A client sends the id of the last event back in a header. White space at its ends would be lost
+ * there, and a request with other control characters or too large a head is refused, which ends an
+ * EventSource for good. */
+static bool fits_header(struct slice id)
+{
+    if (id.length == 0)
+        return true;
+    for (size_t i = 0; i < id.length; i++) {
+        if ((unsigned char)id.data[i] < 0x20 || id.data[i] == 0x7f)
+            return false;
+    }
+    return id.length <= EVENT_ID_MAX && id.data[0] != ' ' && id.data[id.length - 1] != ' ';
+}
+
 int event_stream_check(const struct event_fields *fields)
 {
     if (!is_one_line(fields->id) || !is_one_line(fields->name))
         return ERROR_LINE_BREAK;
+    if (!fits_header(fields->id))
+        return ERROR_EVENT_ID;
     if (!utf8_is_valid(fields->id) || !utf8_is_valid(fields->name) || !utf8_is_valid(fields->data))
         return ERROR_UTF8;
     return 0;

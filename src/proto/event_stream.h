@@ -15,7 +15,10 @@ struct event_fields {
     int64_t retry;     /* milliseconds, or negative for no retry line */
 };
 
-/* 0, ERROR_LINE_BREAK when id or name hold CR, LF or NUL, or ERROR_UTF8. */
+enum { EVENT_ID_MAX = 4096 }; /* bytes of an id: it must fit into a request's headers */
+
+/* 0, ERROR_LINE_BREAK when id or name hold CR, LF or NUL, ERROR_EVENT_ID when no client could send
+ * the id back as it is, or ERROR_UTF8. */
 int event_stream_check(const struct event_fields *fields);
 
 /* Appends the event with its blank line. The fields must have passed event_stream_check. */

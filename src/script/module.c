@@ -271,6 +271,15 @@ static int l_is_utf8(lua_State *L)
     return 1;
 }
 
+/* core.is_event_id(text) -> whether an event may have that id */
+static int l_is_event_id(lua_State *L)
+{
+    struct event_fields fields = {.retry = -1};
+    fields.id.data = luaL_checklstring(L, 1, &fields.id.length);
+    lua_pushboolean(L, fields.id.length > 0 && hub_check(&fields) == 0);
+    return 1;
+}
+
 /* core.place() -> "file:line: " of the user's code */
 static int l_place(lua_State *L)
 {
@@ -306,6 +315,7 @@ static int l_open(lua_State *L)
         {"decode_uri", l_decode_uri},
         {"parse_query", l_parse_query},
         {"is_utf8", l_is_utf8},
+        {"is_event_id", l_is_event_id},
         {"random_id", l_random_id},
         {"reload", l_reload},
         {"is_retired", l_is_retired},

@@ -385,7 +385,7 @@ static int l_event_problem(lua_State *L)
         return push_problem(L, 413, lua_tostring(L, -1));
     }
     struct event_fields fields = {source.id, source.name, source.data, source.retry};
-    int error = event_stream_check(&fields);
+    int error = hub_check(&fields);
     if (error != 0)
         return push_problem(L, 400, event_problem(error));
     const struct channel *channel = find_channel(L, 1);

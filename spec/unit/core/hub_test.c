@@ -195,6 +195,8 @@ TEST(bad_events_are_refused_and_take_no_sequence)
     assert_int_equal(publish_source(&world, channel, NULL, "a\nb", "x"), ERROR_LINE_BREAK);
     assert_int_equal(publish_source(&world, channel, "\r", "a", "x"), ERROR_LINE_BREAK);
     assert_int_equal(publish_source(&world, channel, NULL, "", "\xff"), ERROR_UTF8);
+    assert_int_equal(publish_source(&world, channel, " a", "", "x"), ERROR_EVENT_ID);
+    assert_int_equal(publish_source(&world, channel, "latest", "", "x"), ERROR_START_ID);
     assert_int_equal(world.hub.sequence, 1);
     assert_int_equal(world_publish(&world, channel, NULL, "x"), 2);
     check(&world);

@@ -74,6 +74,23 @@ TEST(line_breaks_and_nul_in_id_and_name_are_refused)
     assert_int_equal(event_stream_check(&event), ERROR_LINE_BREAK);
 }
 
+TEST(ids_that_no_header_carries_are_refused)
+{
+    char longest[EVENT_ID_MAX + 2];
+    static const char *const texts[] = {"\1", "a\tb", "\x7f", " ", " a", "a "};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct event_fields event = fields(slice_text(texts[i]), "", "", -1);
+        assert_int_equal(event_stream_check(&event), ERROR_EVENT_ID);
+    }
+    memset(longest, 'x', sizeof longest);
+    struct event_fields event = {slice_of(longest, EVENT_ID_MAX), no_id, no_id, -1};
+    assert_int_equal(event_stream_check(&event), 0);
+    event.id.length++;
+    assert_int_equal(event_stream_check(&event), ERROR_EVENT_ID);
+    event = fields(slice_text("a b \xe2\x82\xac"), " a\t", "", -1);
+    assert_int_equal(event_stream_check(&event), 0);
+}
+
 TEST(text_that_is_not_utf8_is_refused)
 {
     struct event_fields event = fields(slice_text("\xff"), "", "", -1);
@@ -142,6 +159,7 @@ RUN_TESTS(cmocka_unit_test(events_have_exact_bytes),
           cmocka_unit_test(data_cannot_become_another_field),
           cmocka_unit_test(a_byte_order_mark_and_nul_in_data_are_kept),
           cmocka_unit_test(line_breaks_and_nul_in_id_and_name_are_refused),
+          cmocka_unit_test(ids_that_no_header_carries_are_refused),
           cmocka_unit_test(text_that_is_not_utf8_is_refused),
           cmocka_unit_test(comments_of_several_lines_are_comments),
           cmocka_unit_test(retry_alone_is_no_event),
