@@ -32,6 +32,40 @@ function M.new(last_event_id, limit)
   return self
 end
 
+--- Where it is in the stream, for a reader that goes on there: plain data, and bytes of a line that is not complete.
+---@return table place
+---@return string bytes
+function Reader:place()
+  return {
+    id = self.id,
+    last_event_id = self.last_event_id,
+    data = self.data,
+    data_size = self.data_size,
+    name = self.name,
+    bears_id = self.bears_id,
+    skipping = self.skipping,
+    after_return = self.after_return,
+    begun = not self.start,
+  }, self.start or table.concat(self.rest)
+end
+
+--- A reader that goes on at a place of another.
+---@param place table
+---@param bytes string
+---@param limit integer
+---@return sse.EventReader
+function M.resume(place, bytes, limit)
+  local self = M.new("", limit)
+  for name, value in pairs(place) do
+    self[name] = value
+  end
+  self.begun, self.start = nil, not place.begun and bytes or nil
+  if place.begun and bytes ~= "" then
+    self.rest, self.rest_size = { bytes }, #bytes
+  end
+  return self
+end
+
 function Reader:clear()
   self.data, self.data_size, self.name, self.bears_id = {}, 0, nil, nil
 end

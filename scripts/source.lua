@@ -18,7 +18,8 @@ local defined = setmetatable({}, { __mode = "k" }) -- { source = what it is }, f
 ---@class sse.Source
 ---@field title string what log lines call it
 ---@field stopped boolean
----@field current string? the line that is being parsed
+---@field current string? the line that is being parsed, or waits to be published
+---@field finishes boolean? what it has begun with a line, also when the script is reloaded
 local Source = {}
 Source.__index = Source
 M.class = Source
@@ -163,7 +164,18 @@ function Source:fail(message)
 end
 
 --- Publishes; while the disk does not take the event, again and again.
-local function publish(self, event)
+--- Waits to try again; a script that takes over meanwhile gets the lines anew.
+local function wait_with(self, text, place, delay)
+  local own = self.own or {}
+  local after = own.position
+  self.current, own.position = text, place
+  core.outlive(false)
+  core.sleep(delay)
+  core.outlive(self.finishes)
+  self.current, own.position = nil, after
+end
+
+local function publish(self, event, text, place)
   local delay = 0.1
   while not self.stopped do
     local id, message = core.publish(self.channel, event)
@@ -171,7 +183,7 @@ local function publish(self, event)
       return
     end
     self:fail(message)
-    core.sleep(delay)
+    wait_with(self, text, place, delay)
     delay = math.min(delay * 2, LONGEST_RETRY)
   end
 end
@@ -183,9 +195,9 @@ end
 --- A line was parsed, and what it gave is about to be published. For classes that note how far they are.
 function Source:parsed() end -- luacheck: ignore self
 
---- Makes an event of a line and publishes it. Failures are told, and lose that line alone.
----@param line string
-function Source:take(line)
+local function take(self, line, place)
+  -- All that the event may be made of.
+  local text = type(line) == "string" and self.unused() .. line or nil
   self.current = line
   local ok, event, problem = xpcall(self.parse, traceback, line)
   self.current = nil
@@ -200,11 +212,27 @@ function Source:take(line)
   elseif not self.channel then
     return self:fail "parse has returned an event, but option 'channel' is missing"
   end
-  ok, problem = xpcall(publish, traceback, self, event)
+  ok, problem = xpcall(publish, traceback, self, event, text, place)
   if not ok then
     return self:fail(problem)
   end
   self.failed = 0
+end
+
+--- Makes an event of a line and publishes it. Failures are told, and lose that line alone. A source that `finishes`
+--- does so although the script is reloaded meanwhile, and its successor begins with the next line.
+---@param line string
+function Source:take(line)
+  local place = self.own and self.own.position
+  if self.finishes then
+    self:parsed()
+    core.outlive(true)
+  end
+  take(self, line, place)
+  if self.finishes then
+    core.outlive(false)
+    self.stopped = self.stopped or core.is_retired()
+  end
 end
 
 --- Takes a line that `Lines:next` gave, or tells of one that was too long.

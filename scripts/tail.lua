@@ -71,13 +71,13 @@ local function open(self)
   local reader, problem, code = core.reader(self.path)
   if not reader then
     tell(self, code ~= "ENOENT" and problem or nil)
-    self.looked = true
+    self.looked, self.own.looked = true, true
     return false
   end
   tell(self, nil)
   local size, identity = reader:stat()
   local position, in_line = first_position(self, reader, size, identity)
-  self.looked, self.before = true, nil
+  self.looked, self.own.looked, self.before = true, true, nil
   begin(self, reader, identity, position)
   if in_line then
     self.lines:skip()
@@ -199,6 +199,16 @@ local function follow(self)
   noted:drop(self.own)
 end
 
+--- Goes on where the same tail of the script before was. Another reload may come before the file is open.
+local function go_on(self, path)
+  local own, before = noted:take(path)
+  if before and before.looked then
+    own.looked, own.identity, own.position = true, before.identity, before.position
+    self.before = before
+  end
+  self.own = own
+end
+
 --- Publishes each line that is appended to a file, through rotation, truncation and removal; or calls a function with
 --- it. A relative path begins at the script's folder; the file need not be there yet.
 ---@param path string
@@ -218,9 +228,9 @@ function M.tail(path, given)
   source.check_target("sse.tail", checked)
   local full = source.path(path)
   local self = source.new("sse.tail", "tail " .. full:match "[^/]*$", checked, { __index = Tail })
-  self.path, self.from, self.lines = full, checked.from, lines.new()
+  self.path, self.from, self.lines, self.finishes = full, checked.from, lines.new(), true
   self.folder, self.name = full:match "^(.*/)([^/]*)$"
-  self.own, self.before = noted:take(full)
+  go_on(self, full)
   self:start(follow)
   return source.handle(self)
 end

@@ -1,6 +1,7 @@
 -- sse.upstream: listens to another server's event stream, as an EventSource would (HTML standard, 9.2).
 
 local core = require "sse.core"
+local estate = require "sse.estate"
 local event_reader = require "sse.event_reader"
 local failures = require "sse.failures"
 local fetch = require "sse.fetch"
@@ -12,6 +13,7 @@ local M = {}
 
 local TURN = 0.02 -- seconds after which others have their turn
 local SHORTEST = 0.01 -- seconds between two connections, whatever the server asks for
+local KEPT = "kept" -- the outcome of a connection that another script goes on with
 
 local function start_id(value)
   if type(value) == "string" and not value:find "[\r\n\0]" then
@@ -57,7 +59,7 @@ function Upstream.stop(handle)
     return
   end
   end_for_good(self, "stopped")
-  self.timer:stop()
+  self.bell:ring()
   if self.transfer then
     self.transfer:close()
   end
@@ -128,28 +130,56 @@ end
 
 --- Calls the script's function for each event. One that fails and fails is given time.
 local function call_all(self, events)
-  for _, event in ipairs(events) do
+  while self.taken < #events do
     take_turns(self)
-    if self.state == "closed" then
+    if self.state == "closed" or core.is_retired() then
       return true
     end
+    local event = events[self.taken + 1]
     local given = { event = event.event, data = event.data, id = event.id ~= "" and event.id or nil }
+    local wait = nil
+    self.legacy:set_busy(true)
     if self.calls:call(self.fn, given) then
       self.calls:clear()
     else
-      local wait = self.calls:add(0.001)
-      if self.calls.count >= 10 then
-        core.sleep(wait)
-      end
+      wait = self.calls:add(0.001)
     end
+    self.legacy:set_busy(false)
+    self.taken = self.taken + 1
     self.last_event_id = event.id
+    if wait and self.calls.count >= 10 and not core.is_retired() then
+      core.sleep(wait)
+    end
   end
   return true
 end
 
-local function take(self, reader, bytes)
-  local events = reader:feed(bytes)
-  for _, event in ipairs(events) do
+--- Publishes all, also when the script is reloaded meanwhile.
+local function publish_whole(self, events)
+  self.legacy:set_busy(true)
+  local ok, message = publish_all(self, events)
+  self.legacy:set_busy(false)
+  return ok, message
+end
+
+--- Hands over the events that were read, from the first that was not taken.
+local function take(self)
+  local ok, message = true, nil
+  if #self.events > 0 then
+    ok, message = (self.channel and publish_whole or call_all)(self, self.events)
+  end
+  if ok and (self.channel or self.taken == #self.events) then
+    self.events, self.taken = {}, 0
+    self.last_event_id = self.reader.last_event_id
+  end
+  self.kept.id = self.last_event_id
+  return ok, message
+end
+
+local function feed(self, bytes)
+  local reader = self.reader
+  self.events, self.taken = reader:feed(bytes), 0
+  for _, event in ipairs(self.events) do
     if event.event == "reset" then
       core.log("warn", ("%s: the server could not continue after %q: %s"):format(self.what, self.last_event_id,
         event.data:sub(1, 200)))
@@ -160,15 +190,6 @@ local function take(self, reader, bytes)
     reader.skipped = 0
   end
   self.retry = reader.retry or self.retry
-  local ok, message = true, nil
-  if #events > 0 then
-    ok, message = (self.channel and publish_all or call_all)(self, events)
-  end
-  if ok then
-    self.last_event_id = reader.last_event_id
-  end
-  self.kept.id = self.last_event_id
-  return ok, message
 end
 
 -- Connections
@@ -269,28 +290,27 @@ local function read(self, transfer)
   return nil, message and ("%s (%s)"):format(message, code)
 end
 
-local function read_all(self, transfer)
-  local reader = event_reader.new(self.last_event_id, core.event_limit())
+--- Until the connection's end, or until the script that takes over goes on with it.
+local function read_all(self)
   while self.state ~= "closed" do
-    local bytes, message = read(self, transfer)
-    if not bytes then
-      return true, message
-    end
-    local ok, refused = take(self, reader, bytes)
-    if not ok then
+    local ok, refused = take(self)
+    if core.is_retired() and ok then
+      return KEPT
+    elseif not ok then
       return nil, refused, self.storing
     end
     take_turns(self)
+    local bytes, message = read(self, self.transfer)
+    if not bytes then
+      return true, message
+    end
+    feed(self, bytes)
   end
 end
 
---- One connection, to its end. Nil, a message and what to count it by, when it failed before it was open or the events
---- could not be kept.
-local function connect(self)
-  find_start(self)
-  local transfer <close> = open(self)
-  self.transfer = transfer
-  local status, headers = await_head(self, transfer)
+--- Waits until the stream is open; nil, and perhaps a message, when it will not be.
+local function await_open(self)
+  local status, headers = await_head(self, self.transfer)
   if not status then
     return nil, headers
   end
@@ -304,39 +324,107 @@ local function connect(self)
   elseif status ~= 200 then
     return nil, "status " .. status
   end
-  self.state = "open"
+  self.state, self.events, self.taken = "open", {}, 0
+  self.reader = event_reader.new(self.last_event_id, core.event_limit())
   self.attempts:clear()
   core.log("debug", self.what .. ": open")
-  self.silent, self.listening_since = false, nil
-  local _ <close> = watch_silence(self, transfer)
-  return read_all(self, transfer)
+  return true
 end
 
-local attempt
+--- One connection, to its end. Nil, a message and what to count it by, when it failed before it was open or the events
+--- could not be kept.
+local function connect(self)
+  if not self.transfer then
+    find_start(self)
+    self.transfer = open(self)
+  end
+  if self.state ~= "open" then
+    local ok, message = await_open(self)
+    if not ok then
+      return nil, message
+    end
+  end
+  self.silent, self.listening_since = false, nil
+  local _ <close> = watch_silence(self, self.transfer)
+  return read_all(self)
+end
+
+local function drop(self)
+  if self.transfer then
+    self.transfer:close()
+    self.transfer = nil
+  end
+  if self.state ~= "closed" then
+    self.state = "connecting"
+  end
+end
 
 --- Comes back after the reconnection time, and up to half of it more, so that many do not come at once.
 local function come_back(self, opened, message, counter)
-  self.transfer = nil
+  drop(self)
   if self.state == "closed" then
     return
   end
-  self.state = "connecting"
   local delay = opened and self.retry or (counter or self.attempts):add(self.retry)
   delay = math.max(delay, SHORTEST) * (1 + math.random() / 2)
   core.log(opened and "info" or "warn", ("%s: %s; comes back in %.1f s"):format(self.what,
     message or "the server has ended the stream", delay))
-  self.timer = core.timer(delay, false, function()
-    attempt(self)
-  end)
+  self.due = core.monotonic() + delay
 end
 
-function attempt(self)
-  local guard <close> = failures.guard(function()
-    come_back(self, nil, "an error")
+local function wait_until_due(self)
+  while self.due and self.state ~= "closed" do
+    local left = self.due - core.monotonic()
+    if left > 0 then
+      self.bell:wait(left)
+    else
+      self.due = nil
+    end
+  end
+end
+
+--- The task is over: what there is goes to the script that takes over, if that is why.
+local function leave(self)
+  local goes_on = core.is_retired() and self.state ~= "closed"
+  self.legacy:set_busy(false)
+  if goes_on and (self.transfer or self.due) then
+    estate.leave(self)
+  else
+    drop(self)
+  end
+  if core.is_retired() or self.state == "closed" then
+    self.legacy:close()
+  end
+end
+
+local function run(self)
+  local _ <close> = setmetatable({}, { __close = function()
+    leave(self)
+  end })
+  estate.inherit(self)
+  while self.state ~= "closed" and not core.is_retired() do
+    wait_until_due(self)
+    if self.state ~= "closed" then
+      local opened, message, counter = connect(self)
+      if opened ~= KEPT then
+        come_back(self, opened, message, counter)
+      end
+    end
+  end
+end
+
+local function start(self)
+  core.task(function()
+    run(self)
+  end, function(problem)
+    if problem then
+      core.report(self.what, problem)
+    end
+    if problem and self.state ~= "closed" and not core.is_retired() then
+      come_back(self, nil, "an error")
+      start(self)
+    end
   end)
-  local opened, message, counter = connect(self)
-  guard.done = true
-  come_back(self, opened, message, counter)
 end
 
 -- Definition
@@ -388,11 +476,14 @@ function M.upstream(url, given, target)
   local self = { address = url, name = name, what = what, fn = fn, channel = channel, options = checked }
   self.url = fetch.show_url(url)
   self.state, self.retry, self.ahead, self.turn_ends = "connecting", checked.retry, {}, 0
+  self.events, self.taken = {}, 0
   self.attempts, self.calls, self.storing = failures.new(what), failures.new(what), failures.new(what)
   self.kept = state.get(("sse.upstream %s %d"):format(name, defined[name]))
+  self.bell = core.bell()
+  self.legacy = core.legacy(estate.definition(url, given), self.bell)
   -- Not before the script has taken over.
-  self.timer = core.timer(0, false, function()
-    attempt(self)
+  core.timer(0, false, function()
+    start(self)
   end)
   local handle = setmetatable({}, handle_meta)
   private[handle] = self

@@ -2,6 +2,7 @@
 
 local core = require "sse.core"
 local log = require "sse.log"
+local notes = require "sse.notes"
 local options = require "sse.options"
 local source = require "sse.source"
 
@@ -14,6 +15,8 @@ local RULES = {
   recursive = { type = "boolean", default = false },
   debounce = { type = "duration", default = 0.1 },
 }
+
+local noted = notes.open "watch"
 
 ---@class sse.Watch: sse.Source
 local Watch = setmetatable({}, { __index = source.class })
@@ -29,6 +32,7 @@ local function add(self, path, entries)
   end
   local _, _, identity = core.stat(path)
   self.folders[path] = { watch = watch, identity = identity, entries = entries }
+  self.own.folders[path] = entries
 end
 
 local function drop(self, path, changes)
@@ -36,7 +40,7 @@ local function drop(self, path, changes)
   if not folder then
     return
   end
-  self.folders[path] = nil
+  self.folders[path], self.own.folders[path] = nil, nil
   if folder.watch then
     folder.watch:close()
   end
@@ -66,7 +70,7 @@ end
 function look_at(self, path, changes)
   local folder = self.folders[path]
   local before, after = folder.entries, list(self, path)
-  folder.entries = after
+  folder.entries, self.own.folders[path] = after, after
   for name, stamp in pairs(before) do
     if after[name] ~= stamp then
       if is_folder(self, stamp) then
@@ -116,17 +120,21 @@ local function collect(self)
   return changes
 end
 
+--- Tells of changes. The script that takes over meanwhile tells of the rest.
 local function tell(self, changes)
   local paths = {}
   for path in pairs(changes) do
     paths[#paths + 1] = path
   end
   table.sort(paths)
+  self.own.changes = changes
   for _, path in ipairs(paths) do
     if self.stopped then
       return
     end
-    self:take { path = path, change = changes[path] }
+    local change = changes[path]
+    changes[path] = nil
+    self:take { path = path, change = change }
     self:breathe()
   end
 end
@@ -139,6 +147,7 @@ local function settle(self)
 end
 
 local function run(self)
+  tell(self, self.own.changes)
   while not self.stopped do
     if self.bell:wait(POLL) and not self.stopped then
       settle(self)
@@ -148,6 +157,23 @@ local function run(self)
     end
   end
   drop(self, self.top)
+  noted:drop(self.own)
+end
+
+--- Goes on where the script before was: what has changed since then is news.
+local function go_on(self, before)
+  local paths = {}
+  for path, entries in pairs(before.folders) do
+    add(self, path, entries)
+    paths[#paths + 1] = path
+  end
+  table.sort(paths)
+  self.own.changes = before.changes
+  for _, path in ipairs(paths) do
+    if self.folders[path] then
+      look_at(self, path, self.own.changes)
+    end
+  end
 end
 
 --- Begins to watch: what is there now is no news.
@@ -157,8 +183,15 @@ local function begin(self)
   else
     self.top, self.name = self.path:match "^(.*/)([^/]*)$"
   end
-  add(self, self.top, {})
-  look_at(self, self.top, {})
+  local before = self.before
+  self.before = nil
+  if before and before.folders[self.top] then
+    go_on(self, before)
+  else
+    self.own.folders, self.own.changes = {}, {}
+    add(self, self.top, {})
+    look_at(self, self.top, {})
+  end
   log.debug(self.title .. ": watches")
   self:run(run)
 end
@@ -180,6 +213,10 @@ function M.watch(path, fn, given)
     end,
   }, { __index = Watch })
   self.path, self.recursive, self.debounce, self.folders = full, checked.recursive, checked.debounce, {}
+  self.finishes = true
+  local own, before = noted:take((checked.recursive and "all of " or "") .. full)
+  self.own, self.before = own, core.is_loading() and before or nil
+  own.folders, own.changes = before and before.folders or {}, before and before.changes or {}
   self:start(begin)
   return source.handle(self)
 end

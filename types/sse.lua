@@ -291,7 +291,7 @@ local Poll = {}
 --- Asks no more.
 function Poll:stop() end
 
---- Asks for a URL at once and at each interval, and calls `fn` when the response has changed (ETag, else its body).
+--- Asks for a URL at once and at each interval, and calls `fn` when the response has changed (ETag, else its body). A reload that does not change it goes unnoticed.
 ---@param url string
 ---@param interval sse.Duration
 ---@param fn fun(response: sse.Response)
@@ -308,7 +308,7 @@ local Upstream = {}
 --- Leaves the stream for good.
 function Upstream:stop() end
 
---- Listens to another server's event stream and comes back after every end; a channel gets its events with their ids.
+--- Listens to another server's event stream and comes back after every end; a channel gets its events with their ids. A reload keeps the connection.
 ---@param url string
 ---@param options? { headers: table<string, string>, last_event_id: string, retry: sse.Duration, timeout: sse.Duration, idle: sse.Duration, ca: string, insecure: boolean }
 ---@param target sse.Channel|string|fun(event: { event?: string, data: string, id?: string })

@@ -346,18 +346,22 @@ describe("sse.upstream", function()
     end
   end)
 
-  it("keeps apart what several upstreams have put into one channel, and their place over a reload", function()
+  it("keeps apart what several upstreams have put into one channel, and their place when they change", function()
     local first = serve(stream "id: 1\ndata: a\n\n", stream())
     local first_heads = heads
     local second = serve(stream "id: 9\ndata: b\n\n", stream())
-    router = server.start(([[
-      local sse = require "sse"
-      local all = sse.channel "all"
-      sse.upstream(%q, all)
-      sse.upstream(%q, all)
-      sse.get("/all", all)
-    ]]):format(first, second))
+    local function script(idle)
+      return ([[
+        local sse = require "sse"
+        local all = sse.channel "all"
+        sse.upstream(%q, { idle = "%s" }, all)
+        sse.upstream(%q, { idle = "%s" }, all)
+        sse.get("/all", all)
+      ]]):format(first, idle, second, idle)
+    end
+    router = server.start(script "1h")
     assert.equal(2, #eventsource.open(router.port, "/all", { last_event_id = "earliest" }):take(2))
+    router:rewrite(script "2h")
     router:kill "sighup"
     loop.wait_until(function()
       return #first_heads == 2 and #heads == 2
@@ -366,21 +370,23 @@ describe("sse.upstream", function()
     assert.matches("\r\nLast%-Event%-ID: 9\r\n", heads[2])
   end)
 
-  it("of a function keeps its place over a reload", function()
+  it("of a function keeps its place when its options change", function()
     local url = serve(stream "id: 3\ndata: a\n\n", stream())
     router = server.start(listener(url))
     assert.equal("a", eventsource.open(router.port, "/seen"):next_json().data)
+    router:rewrite(listener(url, '{ retry = "20ms" }'))
     router:kill "sighup"
     wait_requests(2)
     assert.matches("\r\nLast%-Event%-ID: 3\r\n", heads[2])
   end)
 
-  it("holds one connection, however often the script is loaded anew", function()
+  it("that changes with each of many reloads holds one connection", function()
     local url = serve(stream "id: 1\ndata: a\n\n", stream())
     router = server.start(listener(url))
     wait_state "open"
     local before
     for round = 1, 20 do
+      router:rewrite(listener(url, ('{ retry = "%dms" }'):format(10 + round)))
       router:kill "sighup"
       wait_requests(round + 1)
       loop.wait_until(function()

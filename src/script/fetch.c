@@ -36,11 +36,10 @@ static void close_fetch(struct fetch *fetch)
         task_resume(waiter, 0);
 }
 
+/* Its own variables close the transfer, or leave it to another. */
 static void on_waiter_ended(void *context)
 {
-    struct fetch *fetch = context;
-    fetch->waiter = NULL;
-    close_fetch(fetch);
+    ((struct fetch *)context)->waiter = NULL;
 }
 
 static bool has_news(const struct fetch *fetch)
@@ -66,8 +65,53 @@ void fetch_stop_all(struct vm *vm)
         fetch->waiter = NULL;
         close_fetch(fetch);
     }
-    client_close(vm->client);
+    client_unref(vm->client);
     vm->client = NULL;
+}
+
+void fetch_share_client(struct vm *from, struct vm *to)
+{
+    if (to->client == NULL && from->client != NULL)
+        to->client = client_ref(from->client);
+}
+
+/* Boxes: each holds one fetch */
+
+static struct fetch **push_box(lua_State *L)
+{
+    struct fetch **box = lua_newuserdatauv(L, sizeof *box, 0);
+    *box = NULL;
+    luaL_setmetatable(L, metatable);
+    return box;
+}
+
+static void fill_box(struct vm *vm, struct fetch **box, struct transfer *transfer)
+{
+    struct fetch *fetch = memory_zero(1, sizeof *fetch);
+    fetch->vm = vm;
+    fetch->box = box;
+    fetch->transfer = transfer;
+    transfer_attend(transfer, on_ready, fetch);
+    list_append(&vm->fetches, &fetch->link);
+    *box = fetch;
+}
+
+void fetch_push(lua_State *L, struct transfer *transfer)
+{
+    fill_box(vm_of(L), push_box(L), transfer);
+}
+
+struct transfer *fetch_release(lua_State *L, int index)
+{
+    struct fetch **box = luaL_checkudata(L, index, metatable);
+    struct fetch *fetch = *box;
+    if (fetch == NULL)
+        return NULL;
+    struct transfer *transfer = fetch->transfer;
+    *box = NULL;
+    list_remove(&fetch->link);
+    free(fetch);
+    return transfer;
 }
 
 /* Options, which the Lua half has checked */
@@ -110,9 +154,7 @@ static int l_transfer(lua_State *L)
     struct vm *vm = vm_of(L);
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
-    struct fetch **box = lua_newuserdatauv(L, sizeof(struct fetch *), 0);
-    *box = NULL;
-    luaL_setmetatable(L, metatable);
+    struct fetch **box = push_box(L);
     struct transfer_options options = {.url = text_field(L, "url", NULL),
                                        .method = text_field(L, "method", NULL),
                                        .ca = text_field(L, "ca", NULL),
@@ -125,12 +167,7 @@ static int l_transfer(lua_State *L)
     options.headers = read_headers(L);
     if (vm->client == NULL)
         vm->client = client_open(vm->loop);
-    struct fetch *fetch = memory_zero(1, sizeof *fetch);
-    fetch->vm = vm;
-    fetch->box = box;
-    fetch->transfer = transfer_open(vm->client, &options, on_ready, fetch);
-    list_append(&vm->fetches, &fetch->link);
-    *box = fetch;
+    fill_box(vm, box, transfer_open(vm->client, &options));
     lua_settop(L, 2);
     return 1;
 }

@@ -339,6 +339,7 @@ static int l_open(lua_State *L)
     file_open_module(L);
     observer_open_module(L);
     fetch_open_module(L);
+    legacy_open_module(L);
     digest_open_module(L);
     bell_open_module(L);
     audience_open_module(L);

@@ -16,6 +16,7 @@ void timer_open_module(lua_State *L);
 void file_open_module(lua_State *L);
 void observer_open_module(lua_State *L);
 void fetch_open_module(lua_State *L);
+void legacy_open_module(lua_State *L);
 void digest_open_module(lua_State *L);
 void bell_open_module(lua_State *L);
 void audience_open_module(lua_State *L);

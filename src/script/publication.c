@@ -211,7 +211,8 @@ struct publication *publication_enter(lua_State *L, struct channel *channel, str
                      &(struct store_answer){key, channel->subscribers});
     if (waits || !publication_is_clear(pipeline))
         return new_publication(pipeline, channel, frame, waits);
-    commit(vm, channel, frame, event);
+    /* Filters and observers are those of the script that runs, whichever script publishes. */
+    commit(pipeline->vm, channel, frame, vm == pipeline->vm ? event : 0);
     frame_unref(frame);
     /* What filters published meanwhile comes after it. */
     publication_advance(vm);

@@ -12,7 +12,9 @@
 #include "script/endpoint.h"
 #include "script/event.h"
 #include "script/module.h"
+#include "script/publication.h"
 #include "script/resume.h"
+#include "script/takeover.h"
 #include "script/task.h"
 
 void pending_unref(struct pending *pending)
@@ -109,7 +111,7 @@ static void start_handler(struct vm *vm, connection_id connection, struct exchan
     vm_push_hook(L, HOOK_DISPATCH);
     push_request(L, pending);
     routing_push(L, router, found);
-    task_answers_request(task_start(vm, L, 4, "request", on_task_end, pending));
+    task_outlives_reload(task_start(vm, L, 4, "request", on_task_end, pending), true);
 }
 
 void vm_dispatch(struct vm *vm, connection_id connection, struct exchange *exchange)
@@ -314,8 +316,15 @@ static void read_filter(lua_State *L, int spec, struct plan *plan)
     plan->source.group = hub_find_group(hub, slice_of(key, length));
     if (plan->source.group != NULL)
         return;
-    lua_getfield(L, spec, "filter");
-    int reference = luaL_ref(L, LUA_REGISTRYINDEX);
+    int reference;
+    struct vm *running = vm_of(L)->pipeline->vm;
+    if (running == vm_of(L)) {
+        lua_getfield(L, spec, "filter");
+        reference = luaL_ref(L, LUA_REGISTRYINDEX);
+    } else {
+        /* A script that was replaced answers, and the filter is its successor's. */
+        takeover_ref_filter(running, slice_of(key, length), &reference);
+    }
     plan->source.group = hub_new_group(hub, slice_of(key, length), reference);
 }
 

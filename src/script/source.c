@@ -1,4 +1,4 @@
-/* Tasks of the Lua half that outlive errors: core.task. */
+/* Tasks of the Lua half that outlive errors, and reloads: core.task, core.outlive. */
 #include <stdlib.h>
 
 #include "base/memory.h"
@@ -46,8 +46,15 @@ static int l_task(lua_State *L)
     return 0;
 }
 
+/* core.outlive(flag): whether the running task goes on when the script is reloaded */
+static int l_outlive(lua_State *L)
+{
+    task_outlives_reload(task_of(L), lua_toboolean(L, 1));
+    return 0;
+}
+
 void source_open_module(lua_State *L)
 {
-    lua_pushcfunction(L, l_task);
-    lua_setfield(L, -2, "task");
+    static const luaL_Reg functions[] = {{"task", l_task}, {"outlive", l_outlive}, {NULL, NULL}};
+    luaL_setfuncs(L, functions, 0);
 }

@@ -10,6 +10,8 @@
 #include "script/child.h"
 #include "script/durable.h"
 #include "script/event.h"
+#include "script/fetch.h"
+#include "script/legacy.h"
 #include "script/observer.h"
 #include "script/stream.h"
 #include "script/task.h"
@@ -119,23 +121,29 @@ static int l_nothing(lua_State *L)
     return 0;
 }
 
-/* The group goes on with the new script's filter of its name. False when there is none. */
-static bool switch_group(struct vm *vm, struct group *group)
+bool takeover_ref_filter(struct vm *vm, struct slice key, int *out)
 {
-    lua_State *L = vm->L;
+    lua_State *L = vm_state(vm);
     bool found = false;
     lua_pushcfunction(L, l_nothing);
     if (vm->hooks[HOOK_REFILTER] != LUA_NOREF) {
         vm_push_hook(L, HOOK_REFILTER);
-        lua_pushlstring(L, group->key.data, group->key.length);
+        lua_pushlstring(L, key.data, key.length);
         found = call_function(vm, L, 1, 1) == CALL_DONE && lua_isfunction(L, -1);
         if (found)
             lua_replace(L, -2);
         else
             lua_pop(L, 1);
     }
+    *out = luaL_ref(L, LUA_REGISTRYINDEX);
+    return found;
+}
+
+/* The group goes on with the new script's filter of its name. False when there is none. */
+static bool switch_group(struct vm *vm, struct group *group)
+{
     luaL_unref(vm->previous->L, LUA_REGISTRYINDEX, group->reference);
-    group->reference = luaL_ref(L, LUA_REGISTRYINDEX);
+    bool found = takeover_ref_filter(vm, group->key, &group->reference);
     group->kind = GROUP_UNKNOWN;
     return found;
 }
@@ -179,7 +187,10 @@ void vm_take_over(struct vm *vm)
     timer_stop_all(old);
     observer_stop_all(old);
     stream_leave_all(old);
+    fetch_share_client(old, vm);
+    legacy_hand_over(old, vm);
     task_end_background(old);
+    legacy_settle(old);
     child_hand_over(old, vm);
     watch_stop_all(old);
     vm->previous = NULL;

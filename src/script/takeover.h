@@ -13,6 +13,10 @@ void takeover_undeclare(struct vm *vm, struct channel *channel);
 /* Frees what the vm knows of its declarations; the channels stay as they are. */
 void takeover_forget_channels(struct vm *vm);
 
+/* Makes a reference to the script's filter for a group of that key. False when there is none: then
+ * it is to a function that lets nothing through. */
+bool takeover_ref_filter(struct vm *vm, struct slice key, int *out);
+
 /* core.state(name, mark_list) -> what the script before kept under the name, copied, or nil. Lists
  * that were marked go through `mark_list`. */
 int takeover_state(lua_State *L);

@@ -17,7 +17,7 @@ struct task {
     const char *what;
     task_end_fn on_end;
     void *context;
-    bool answers;          /* a request */
+    bool outlives;         /* a reload */
     task_cancel_fn cancel; /* while it waits */
     void *cancel_context;
     char origin[TASK_PLACE];
@@ -127,7 +127,7 @@ struct task *task_start(struct vm *vm, lua_State *L, int arguments, const char *
     bool limited = call_unlimit(vm);
     struct task *task = take(vm, arguments + 1);
     task->what = what;
-    task->answers = false;
+    task->outlives = false;
     task->on_end = on_end;
     task->context = context;
     task_describe(L, -arguments - 1, task->origin, sizeof task->origin);
@@ -187,10 +187,10 @@ void task_end(struct task *task)
     finish(task, "", true);
 }
 
-void task_answers_request(struct task *task)
+void task_outlives_reload(struct task *task, bool outlives)
 {
     if (task != NULL)
-        task->answers = true;
+        task->outlives = outlives;
 }
 
 void task_end_background(struct vm *vm)
@@ -202,7 +202,7 @@ void task_end_background(struct vm *vm)
         struct task *task = CONTAINER_OF(all.next, struct task, link);
         list_remove(&task->link);
         list_append(&vm->tasks, &task->link);
-        if (!task->answers && task != vm->current)
+        if (!task->outlives && task != vm->current)
             task_end(task);
     }
 }

@@ -19,8 +19,9 @@ typedef void (*task_cancel_fn)(void *context);
 struct task *task_start(struct vm *vm, lua_State *L, int arguments, const char *what,
                         task_end_fn on_end, void *context);
 
-/* The task answers a request: it outlives a reload of the script. */
-void task_answers_request(struct task *task);
+/* Whether the task outlives a reload of the script, as those do that answer requests. The task may
+ * be NULL. */
+void task_outlives_reload(struct task *task, bool outlives);
 
 enum { TASK_PLACE = LUA_IDSIZE + 16 };
 
@@ -47,7 +48,7 @@ void task_resume(struct task *task, int arguments);
 /* Ends a waiting task: its to-be-closed variables run, then on_end with "". */
 void task_end(struct task *task);
 
-/* Ends every task but those that answer requests. */
+/* Ends every task but those that outlive a reload. */
 void task_end_background(struct vm *vm);
 /* Ends every task, and frees those kept for reuse. */
 void task_end_all(struct vm *vm);

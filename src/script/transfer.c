@@ -17,6 +17,7 @@ enum {
 };
 
 struct client {
+    int references;
     uv_loop_t *loop;
     uv_timer_t timer;
     CURLM *multi;
@@ -55,6 +56,7 @@ static void settle(struct client *client)
     struct list ready;
     CURLMsg *message;
     int left;
+    client_ref(client);
     while ((message = curl_multi_info_read(client->multi, &left)) != NULL) {
         struct transfer *transfer;
         if (message->msg != CURLMSG_DONE)
@@ -72,8 +74,10 @@ static void settle(struct client *client)
             transfer->paused = true;
             curl_easy_pause(transfer->easy, CURLPAUSE_RECV);
         }
-        transfer->ready(transfer->context);
+        if (transfer->ready != NULL)
+            transfer->ready(transfer->context);
     }
+    client_unref(client);
 }
 
 /* Sockets and time */
@@ -153,6 +157,7 @@ struct client *client_open(uv_loop_t *loop)
         curl_global_init(CURL_GLOBAL_DEFAULT);
     initialised = true;
     struct client *client = memory_zero(1, sizeof *client);
+    client->references = 1;
     client->loop = loop;
     list_init(&client->ready);
     uv_timer_init(loop, &client->timer);
@@ -171,9 +176,15 @@ static void on_client_closed(uv_handle_t *handle)
     free(CONTAINER_OF(handle, struct client, timer));
 }
 
-void client_close(struct client *client)
+struct client *client_ref(struct client *client)
 {
-    if (client == NULL)
+    client->references++;
+    return client;
+}
+
+void client_unref(struct client *client)
+{
+    if (client == NULL || --client->references > 0)
         return;
     curl_multi_cleanup(client->multi);
     uv_close((uv_handle_t *)&client->timer, on_client_closed);
@@ -294,16 +305,13 @@ static void set_options(struct transfer *transfer, const struct transfer_options
     set_method(transfer, options);
 }
 
-struct transfer *transfer_open(struct client *client, const struct transfer_options *options,
-                               transfer_ready_fn ready, void *context)
+struct transfer *transfer_open(struct client *client, const struct transfer_options *options)
 {
     struct transfer *transfer = memory_zero(1, sizeof *transfer);
     list_init(&transfer->link);
-    transfer->client = client;
+    transfer->client = client_ref(client);
     transfer->headers = options->headers;
     transfer->follow = options->follow;
-    transfer->ready = ready;
-    transfer->context = context;
     transfer->easy = curl_easy_init();
     if (transfer->easy == NULL)
         abort();
@@ -312,16 +320,24 @@ struct transfer *transfer_open(struct client *client, const struct transfer_opti
     return transfer;
 }
 
+void transfer_attend(struct transfer *transfer, transfer_ready_fn ready, void *context)
+{
+    transfer->ready = ready;
+    transfer->context = context;
+}
+
 void transfer_close(struct transfer *transfer)
 {
+    struct client *client = transfer->client;
     list_remove(&transfer->link);
-    curl_multi_remove_handle(transfer->client->multi, transfer->easy);
+    curl_multi_remove_handle(client->multi, transfer->easy);
     curl_easy_cleanup(transfer->easy);
     curl_slist_free_all(transfer->headers);
     buffer_deinit(&transfer->head);
     buffer_deinit(&transfer->body);
     free(transfer->request_body);
     free(transfer);
+    client_unref(client);
 }
 
 void transfer_resume(struct transfer *transfer)

@@ -14,8 +14,10 @@
 struct client;
 
 struct client *client_open(uv_loop_t *loop);
-/* All its transfers must be closed. What it holds closes in the loop. May be called with NULL. */
-void client_close(struct client *client);
+struct client *client_ref(struct client *client);
+/* Its transfers hold it, too; with the last of all it closes in the loop. May be called with NULL.
+ */
+void client_unref(struct client *client);
 
 /* Something has come: the head, bytes of the body, or the end. Comes from the loop, never from
  * within a call of this file; may close the transfer and start others. */
@@ -55,8 +57,9 @@ struct transfer {
     char error[CURL_ERROR_SIZE];
 };
 
-struct transfer *transfer_open(struct client *client, const struct transfer_options *options,
-                               transfer_ready_fn ready, void *context);
+struct transfer *transfer_open(struct client *client, const struct transfer_options *options);
+/* Who is told from now on; nobody when `ready` is NULL, as in the beginning. */
+void transfer_attend(struct transfer *transfer, transfer_ready_fn ready, void *context);
 void transfer_close(struct transfer *transfer);
 
 /* The body was read: more of it may come. */

@@ -15,6 +15,7 @@
 #include "script/child.h"
 #include "script/durable.h"
 #include "script/fetch.h"
+#include "script/legacy.h"
 #include "script/library.h"
 #include "script/module.h"
 #include "script/observer.h"
@@ -152,6 +153,7 @@ int vm_open(struct vm *vm, uv_loop_t *loop, struct hub *hub, struct pipeline *pi
     list_init(&vm->audiences);
     list_init(&vm->observers);
     list_init(&vm->fetches);
+    list_init(&vm->legacies);
     pattern_tree_init(&vm->observer_tree);
     list_init(&vm->addresses);
     for (int i = 0; i < HOOK_COUNT; i++)
@@ -187,6 +189,7 @@ void vm_close(struct vm *vm)
 {
     task_end_all(vm);
     timer_stop_all(vm);
+    legacy_stop_all(vm);
     fetch_stop_all(vm);
     child_stop_all(vm);
     watch_stop_all(vm);

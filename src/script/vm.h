@@ -99,7 +99,8 @@ struct vm {
     struct list audiences;
     struct list observers;
     struct list fetches;   /* outgoing requests */
-    struct client *client; /* that they go through, NULL before the first */
+    struct client *client; /* that they go through, NULL before the first; shared, too */
+    struct list legacies;  /* what sources leave to their successors */
     struct pattern_tree observer_tree;
     unsigned observer_depth;
     struct map streams;        /* sse.stream's, by connection */
