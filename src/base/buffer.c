@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/digits.h"
 #include "base/memory.h"
 
 enum { BUFFER_FIRST = 256 }; /* bytes */
@@ -71,6 +72,21 @@ void buffer_append_format(struct buffer *buffer, const char *format, ...)
     }
     if (length > 0)
         buffer->length += (size_t)length;
+}
+
+static void append_digits(struct buffer *buffer, uint64_t number, unsigned base)
+{
+    buffer->length += digits_write(buffer_reserve(buffer, DIGITS_MAX), number, base);
+}
+
+void buffer_append_number(struct buffer *buffer, uint64_t number)
+{
+    append_digits(buffer, number, 10);
+}
+
+void buffer_append_hex(struct buffer *buffer, uint64_t number)
+{
+    append_digits(buffer, number, 16);
 }
 
 void buffer_consume(struct buffer *buffer, size_t length)

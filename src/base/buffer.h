@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/slice.h"
 
@@ -25,6 +26,9 @@ void buffer_append_slice(struct buffer *buffer, struct slice slice);
 void buffer_append_byte(struct buffer *buffer, char byte);
 void buffer_append_format(struct buffer *buffer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* A number in base 10 or 16; cheaper than a format. */
+void buffer_append_number(struct buffer *buffer, uint64_t number);
+void buffer_append_hex(struct buffer *buffer, uint64_t number);
 /* Drops the first `length` bytes. */
 void buffer_consume(struct buffer *buffer, size_t length);
 void buffer_clear(struct buffer *buffer);

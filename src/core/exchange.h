@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/address.h"
 #include "base/buffer.h"
 #include "proto/http_request.h"
 
@@ -15,7 +16,7 @@ typedef uint64_t connection_id;
 
 struct exchange {
     struct http_request *request;
-    char address[64]; /* of the peer, as text; "unix" for local sockets */
+    struct address address; /* of the peer */
 };
 
 /* Bytes, then perhaps a part of a file. */

@@ -1,8 +1,8 @@
 #include "core/frame.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
+#include "base/digits.h"
 #include "base/memory.h"
 #include "proto/event_stream.h"
 
@@ -18,10 +18,12 @@ static struct frame_part append_part(char *bytes, uint32_t *end, struct slice te
 
 static struct frame *build(struct slice payload, struct slice key, struct slice meta)
 {
-    char digits[24];
+    char digits[DIGITS_MAX + 2];
     struct slice head = slice_of("", 0), tail = slice_of("", 0);
     if (payload.length > 0) { /* an empty chunk would be the last one */
-        head = slice_of(digits, (size_t)snprintf(digits, sizeof digits, "%zx\r\n", payload.length));
+        size_t length = digits_write(digits, payload.length, 16);
+        memcpy(digits + length, "\r\n", 2);
+        head = slice_of(digits, length + 2);
         tail = slice_of("\r\n", 2);
     }
     size_t size = head.length + payload.length + tail.length + key.length + meta.length;

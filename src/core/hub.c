@@ -1,7 +1,6 @@
 /* Channels, sequence and retention. Subscriptions are in subscription.c. */
 #include "core/hub.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -361,11 +360,19 @@ int hub_check(const struct event_fields *fields)
     return error;
 }
 
+size_t hub_write_id(const struct hub *hub, uint64_t sequence, char *out)
+{
+    size_t length = strlen(hub->epoch);
+    memcpy(out, hub->epoch, length);
+    out[length++] = '-';
+    return length + digits_write(out + length, sequence, 10);
+}
+
 int hub_prepare(struct hub *hub, struct channel *channel, struct frame_source *source,
                 struct frame **out)
 {
     struct event_fields fields = {source->id, source->name, source->data, source->retry};
-    char id[HUB_EPOCH_MAX + 24];
+    char id[HUB_ID_MAX];
     if (source->data.length > hub->limits.event_bytes)
         return ERROR_EVENT_TOO_LARGE;
     int error = hub_check(&fields);
@@ -376,8 +383,7 @@ int hub_prepare(struct hub *hub, struct channel *channel, struct frame_source *s
     if (source->id.data != NULL) {
         full.flags |= FRAME_OWN_ID;
     } else if (channel_keeps(channel)) {
-        int length = snprintf(id, sizeof id, "%s-%" PRIu64, hub->epoch, source->sequence);
-        full.id = slice_of(id, (size_t)length);
+        full.id = slice_of(id, hub_write_id(hub, source->sequence, id));
     }
     *out = frame_new(&full);
     return 0;

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/digits.h"
 #include "base/heap.h"
 #include "base/list.h"
 #include "base/map.h"
@@ -55,6 +56,7 @@ struct hub_listener {
 
 enum {
     HUB_EPOCH_MAX = 16,
+    HUB_ID_MAX = HUB_EPOCH_MAX + 1 + DIGITS_MAX,
     HUB_SIZE_CLASSES = 48,
     HUB_CLOSED_AGE = 60000, /* milliseconds */
     HUB_BACKLOG = 128, /* events that a channel without history holds for readers that are slow */
@@ -107,6 +109,10 @@ void hub_configure(struct hub *hub, struct channel *channel, const struct channe
                    int64_t now);
 /* Frees the channel when it is not declared and has no subscriptions and no events. */
 void hub_release(struct hub *hub, struct channel *channel);
+
+/* Writes the id of the event of that sequence, "<epoch>-<sequence>" without a NUL, in HUB_ID_MAX
+ * bytes at most. Returns its length. */
+size_t hub_write_id(const struct hub *hub, uint64_t sequence, char *out);
 
 /* Publishing in two steps, for events that must be on disk in between: the first checks the event,
  * gives it its sequence and makes the frame; the second, in order of sequence, appends it. */

@@ -1,7 +1,6 @@
 /* Subscriptions and filter groups in the hub. */
 #include "core/subscription.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -39,19 +38,28 @@ static void group_unref(struct hub *hub, struct group *group)
 static void append_texts(struct buffer *key, const struct slice *texts, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        buffer_append_format(key, "%zu:", texts[i].length);
+        buffer_append_number(key, texts[i].length);
+        buffer_append_byte(key, ':');
         buffer_append_slice(key, texts[i]);
     }
     buffer_append_byte(key, ';');
 }
 
+static void append_number(struct buffer *key, uint32_t number)
+{
+    buffer_append_hex(key, number);
+    buffer_append_byte(key, ',');
+}
+
 /* Lengths stand before texts, so two different sources never have the same key. */
 static void build_key(struct buffer *key, const struct subscription_source *source)
 {
-    buffer_append_format(key, "%d,%" PRIu32 ",%" PRIu32 ";", source->chunked, source->heartbeat,
-                         source->route);
+    append_number(key, source->chunked);
+    append_number(key, source->heartbeat);
+    append_number(key, source->route);
     for (uint32_t i = 0; i < source->channel_count; i++)
-        buffer_append_format(key, "%" PRIx32 ",", source->channels[i]->id);
+        append_number(key, source->channels[i]->id);
+    buffer_append_byte(key, ';');
     append_texts(key, source->patterns, source->pattern_count);
     append_texts(key, source->names, source->name_count);
     if (source->group != NULL)

@@ -1,6 +1,5 @@
 #include "net/admission.h"
 
-#include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +10,7 @@
 enum { TELL_INTERVAL = 10 }; /* seconds between two log lines about a limit */
 
 struct visitor {
-    struct admission_address address;
+    struct address address;
     uint32_t count;
 };
 
@@ -31,20 +30,14 @@ void admission_deinit(struct admission *admission)
     pthread_mutex_destroy(&admission->mutex);
 }
 
-static struct slice key_of(const struct admission_address *address)
+static struct slice key_of(const struct address *address)
 {
     return slice_of((const char *)address->bytes, sizeof address->bytes);
 }
 
-static bool is_local(const struct admission_address *address)
+static bool enter_address(struct admission *admission, const struct address *address)
 {
-    static const struct admission_address zero;
-    return memcmp(address, &zero, sizeof zero) == 0;
-}
-
-static bool enter_address(struct admission *admission, const struct admission_address *address)
-{
-    if (admission->limit_per_address == 0 || is_local(address))
+    if (admission->limit_per_address == 0 || address_is_local(address))
         return true;
     struct visitor *visitor = map_get(&admission->by_address, key_of(address));
     if (visitor == NULL) {
@@ -68,11 +61,11 @@ static bool is_time_to_tell(struct admission *admission)
     return true;
 }
 
-static void tell(const struct admission *admission, const struct admission_address *address,
-                 bool full, uint64_t refused)
+static void tell(const struct admission *admission, const struct address *address, bool full,
+                 uint64_t refused)
 {
-    char text[64];
-    admission_address_text(address, text, sizeof text);
+    char text[ADDRESS_TEXT];
+    address_text(address, text, sizeof text);
     if (full)
         log_line(LOG_WARN,
                  "all %u connections are taken (--max-connections); %" PRIu64 " turned away so far",
@@ -84,7 +77,7 @@ static void tell(const struct admission *admission, const struct admission_addre
                  admission->limit_per_address, text, refused);
 }
 
-bool admission_enter(struct admission *admission, const struct admission_address *address)
+bool admission_enter(struct admission *admission, const struct address *address)
 {
     pthread_mutex_lock(&admission->mutex);
     bool full = admission->count >= admission->limit;
@@ -101,7 +94,7 @@ bool admission_enter(struct admission *admission, const struct admission_address
     return admitted;
 }
 
-void admission_leave(struct admission *admission, const struct admission_address *address)
+void admission_leave(struct admission *admission, const struct address *address)
 {
     pthread_mutex_lock(&admission->mutex);
     admission->count--;
@@ -119,16 +112,4 @@ uint32_t admission_count(struct admission *admission)
     uint32_t count = admission->count;
     pthread_mutex_unlock(&admission->mutex);
     return count;
-}
-
-void admission_address_text(const struct admission_address *address, char *out, size_t size)
-{
-    static const unsigned char mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-    const unsigned char *bytes = address->bytes;
-    if (is_local(address))
-        snprintf(out, size, "unix");
-    else if (memcmp(bytes, mapped, sizeof mapped) == 0)
-        inet_ntop(AF_INET, bytes + 12, out, (socklen_t)size);
-    else
-        inet_ntop(AF_INET6, bytes, out, (socklen_t)size);
 }

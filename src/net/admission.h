@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "base/address.h"
 #include "base/map.h"
 
 /* Counts connections, in all and per address. It is the one thing that the I/O threads share and
@@ -21,19 +22,12 @@ struct admission {
     struct map by_address;
 };
 
-/* Binary, IPv4 as IPv4-mapped IPv6. All zero for local sockets, whose clients are not told apart
- * and have no limit of their own. */
-struct admission_address {
-    unsigned char bytes[16];
-};
-
 void admission_init(struct admission *admission, uint32_t limit, uint32_t limit_per_address);
 void admission_deinit(struct admission *admission);
-/* Counts one more, or returns false when a limit is reached; the log is told now and then. */
-bool admission_enter(struct admission *admission, const struct admission_address *address);
-void admission_leave(struct admission *admission, const struct admission_address *address);
+/* Counts one more, or returns false when a limit is reached; the log is told now and then. Local
+ * sockets have no limit of their own. */
+bool admission_enter(struct admission *admission, const struct address *address);
+void admission_leave(struct admission *admission, const struct address *address);
 uint32_t admission_count(struct admission *admission);
-/* Writes the address as text: "192.0.2.1", "2001:db8::1" or "unix". */
-void admission_address_text(const struct admission_address *address, char *out, size_t size);
 
 #endif

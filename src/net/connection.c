@@ -334,7 +334,7 @@ void connection_expect_nothing(struct connection *connection)
 
 /* Opening */
 
-void connection_open(struct shard *shard, int descriptor, const struct admission_address *address)
+void connection_open(struct shard *shard, int descriptor, const struct address *address)
 {
     struct connection *connection = memory_zero(1, sizeof *connection);
     connection->shard = shard;
@@ -353,9 +353,4 @@ void connection_open(struct shard *shard, int descriptor, const struct admission
     connection_watch(connection);
     /* The request is often there already. */
     receive(connection);
-}
-
-void connection_address(const struct connection *connection, char *out, size_t size)
-{
-    admission_address_text(&connection->address, out, size);
 }

@@ -47,11 +47,11 @@ struct connection {
     struct output *output;  /* bytes that the socket did not take yet; NULL when there are none */
     struct own_stream *own; /* of sse.stream; NULL for a subscriber */
     struct subscriber subscriber; /* its cursor and partial frame serve `own` too */
-    struct admission_address address;
+    struct address address;
 };
 
 /* Takes the descriptor, which must be non-blocking. */
-void connection_open(struct shard *shard, int descriptor, const struct admission_address *address);
+void connection_open(struct shard *shard, int descriptor, const struct address *address);
 
 /* Closes at once. Idempotent; the memory goes later. */
 void connection_close(struct connection *connection);
@@ -79,8 +79,5 @@ void connection_watch(struct connection *connection);
 /* Closes the connection when nothing happens for that long. */
 void connection_expect(struct connection *connection, unsigned milliseconds);
 void connection_expect_nothing(struct connection *connection);
-
-/* The peer's address as text. */
-void connection_address(const struct connection *connection, char *out, size_t size);
 
 #endif

@@ -169,8 +169,8 @@ static void tell_lag(struct connection *connection, const struct replica_channel
 {
     struct shard *shard = connection->shard;
     struct slice name = frame_part(channel->names, channel->names->key);
-    char address[64];
-    connection_address(connection, address, sizeof address);
+    char address[ADDRESS_TEXT];
+    address_text(&connection->address, address, sizeof address);
     shard->counters.lagged++;
     shard_tell(shard, &(struct message){.kind = MESSAGE_LAGGED, .number = channel->id});
     log_line(LOG_INFO, "a reader of %.*s at %s lagged by %" PRIu64 " events: %s", (int)name.length,

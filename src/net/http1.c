@@ -48,7 +48,7 @@ static void dispatch(struct connection *connection)
     struct http1 *http1 = connection->http1;
     struct exchange *exchange = memory_zero(1, sizeof *exchange);
     exchange->request = http_parser_take(http1->parser);
-    connection_address(connection, exchange->address, sizeof exchange->address);
+    exchange->address = connection->address;
     http_parser_free(http1->parser);
     http1->parser = NULL;
     http1->close = !exchange->request->keep_alive;

@@ -120,9 +120,9 @@ void shard_clear_deadline(struct shard *shard, struct deadline *deadline)
 
 /* Accepting */
 
-static struct admission_address address_of(const struct sockaddr_storage *name)
+static struct address address_of(const struct sockaddr_storage *name)
 {
-    struct admission_address address = {{0}};
+    struct address address = {{0}};
     if (name->ss_family == AF_INET) {
         address.bytes[10] = address.bytes[11] = 0xff;
         memcpy(address.bytes + 12, &((const struct sockaddr_in *)name)->sin_addr, 4);
@@ -180,7 +180,7 @@ static void on_accept(uv_poll_t *poll, int status, int events)
                 pause_accepting(shard, errno);
             return;
         }
-        struct admission_address address = address_of(&name);
+        struct address address = address_of(&name);
         if (admission_enter(shard->admission, &address))
             connection_open(shard, descriptor, &address);
         else

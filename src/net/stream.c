@@ -338,8 +338,8 @@ void stream_deadline(struct connection *connection)
 {
     struct shard *shard = connection->shard;
     if (stream_is_behind(connection) || connection->output != NULL) {
-        char address[64];
-        connection_address(connection, address, sizeof address);
+        char address[ADDRESS_TEXT];
+        address_text(&connection->address, address, sizeof address);
         shard->counters.stalled++;
         log_line(LOG_INFO, "closed a stream of %s: it took nothing for %u s", address,
                  shard->options->stall_timeout / 1000);

@@ -102,7 +102,11 @@ static void append_date(struct buffer *out, time_t now)
 
 void http_response_begin(struct buffer *out, int status, time_t now)
 {
-    buffer_append_format(out, "HTTP/1.1 %d %s\r\n", status, http_reason(status));
+    buffer_append_text(out, "HTTP/1.1 ");
+    buffer_append_number(out, (unsigned)status);
+    buffer_append_byte(out, ' ');
+    buffer_append_text(out, http_reason(status));
+    buffer_append_text(out, "\r\n");
     append_date(out, now);
 }
 

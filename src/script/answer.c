@@ -83,6 +83,13 @@ static void append_connection(struct response *response, const struct http_reque
         buffer_append_text(&response->bytes, "Connection: keep-alive\r\n");
 }
 
+static void append_length(struct response *response, uint64_t length)
+{
+    buffer_append_text(&response->bytes, "Content-Length: ");
+    buffer_append_number(&response->bytes, length);
+    buffer_append_text(&response->bytes, "\r\n");
+}
+
 /* Such a response has no body and no length (RFC 9110, 6.4.1 and 8.6). */
 static bool has_no_body(int status)
 {
@@ -120,9 +127,7 @@ struct response *answer_build(lua_State *L, const struct http_request *request, 
     else if (!lua_isnil(L, body))
         text.data = lua_tolstring(L, body, &text.length);
     if (!has_no_body(status))
-        buffer_append_format(&response->bytes, "Content-Length: %llu\r\n",
-                             is_file ? (unsigned long long)response->file_length
-                                     : (unsigned long long)text.length);
+        append_length(response, is_file ? response->file_length : text.length);
     http_response_end(&response->bytes);
     if (answer_is_head(request) || has_no_body(status))
         response->file_length = 0;
@@ -155,8 +160,10 @@ void answer_append(struct response *head, struct slice text)
 {
     if (text.length == 0) /* an empty chunk would be the last one */
         return;
-    if (head->chunked)
-        buffer_append_format(&head->bytes, "%zx\r\n", text.length);
+    if (head->chunked) {
+        buffer_append_hex(&head->bytes, text.length);
+        buffer_append_text(&head->bytes, "\r\n");
+    }
     buffer_append_slice(&head->bytes, text);
     if (head->chunked)
         buffer_append_text(&head->bytes, "\r\n");
@@ -169,7 +176,9 @@ static struct response *answer_text(const struct http_request *request, int stat
     struct response *response = response_new();
     http_response_begin(&response->bytes, status, time(NULL));
     append_connection(response, request);
-    buffer_append_format(&response->bytes, "%sContent-Length: %zu\r\n\r\n", headers, text.length);
+    buffer_append_text(&response->bytes, headers);
+    append_length(response, text.length);
+    http_response_end(&response->bytes);
     if (!answer_is_head(request))
         buffer_append_slice(&response->bytes, text);
     return response;

@@ -23,7 +23,7 @@ struct backlog {
     unsigned unsent; /* frames of the page that the connection has not reported */
     struct mark *marks;
     uint32_t mark_count;
-    char address[64];
+    struct address address;
     bool given_up; /* the stream is told to end */
 };
 
@@ -88,14 +88,15 @@ static void remove_backlog(struct vm *vm, struct backlog *backlog)
 /* The client comes back with the id it has reached, and is told what is lost. */
 static void give_up(struct vm *vm, struct backlog *backlog, struct channel *channel)
 {
+    char address[ADDRESS_TEXT];
+    address_text(&backlog->address, address, sizeof address);
     if (channel != NULL) {
         hub_count_lag(vm->hub, channel->id);
         log_line(LOG_INFO, "a reader of %.*s at %s lagged by %" PRIu64 " events: disconnected",
-                 (int)channel->name.length, channel->name.data, backlog->address,
+                 (int)channel->name.length, channel->name.data, address,
                  vm->hub->appended - backlog->cursor);
     } else {
-        log_line(LOG_ERROR, "cannot read events for %s from %s", backlog->address,
-                 vm->pipeline->path);
+        log_line(LOG_ERROR, "cannot read events for %s from %s", address, vm->pipeline->path);
     }
     backlog->given_up = true;
     vm->host.end(vm->host.context, backlog->connection);
@@ -134,7 +135,7 @@ static void advance(struct vm *vm, struct backlog *backlog)
     remove_backlog(vm, backlog);
 }
 
-void backlog_start(struct vm *vm, connection_id connection, const char *address,
+void backlog_start(struct vm *vm, connection_id connection, const struct address *address,
                    struct response *head, struct subscription *subscription, uint64_t cursor)
 {
     struct backlog *backlog = memory_zero(1, sizeof *backlog);
@@ -142,7 +143,7 @@ void backlog_start(struct vm *vm, connection_id connection, const char *address,
                                 .subscription = subscription,
                                 .cursor = cursor,
                                 .began = vm->hub->appended};
-    snprintf(backlog->address, sizeof backlog->address, "%s", address);
+    backlog->address = *address;
     map_put(&vm->backlogs, key_of(&backlog->connection), backlog);
     mark_all(vm, backlog);
     vm->host.stream(vm->host.context, connection, head, subscription->definition->heartbeat);

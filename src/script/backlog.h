@@ -9,7 +9,7 @@
 /* Starts the stream on the connection with the head (which it takes) and the store's events after
  * the cursor. The reference to the subscription is the stream's. `address` is the peer's, for the
  * log. */
-void backlog_start(struct vm *vm, connection_id connection, const char *address,
+void backlog_start(struct vm *vm, connection_id connection, const struct address *address,
                    struct response *head, struct subscription *subscription, uint64_t cursor);
 
 /* The connection has sent so many frames. False when it is none of ours. */

@@ -1,8 +1,5 @@
 #include "script/endpoint.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-
 #include "script/answer.h"
 #include "script/publish.h"
 
@@ -36,27 +33,37 @@ static bool is_plain(const struct http_request *request)
     return true;
 }
 
+static void write_receipt(const struct hub *hub, uint64_t sequence, uint32_t subscribers,
+                          struct buffer *out)
+{
+    char id[HUB_ID_MAX];
+    buffer_append_text(out, "{\"id\":\"");
+    buffer_append(out, id, hub_write_id(hub, sequence, id));
+    buffer_append_text(out, "\",\"subscribers\":");
+    buffer_append_number(out, subscribers);
+    buffer_append_text(out, ",\"durable\":false}");
+}
+
 bool endpoint_answer(struct vm *vm, connection_id connection, struct exchange *exchange,
                      const struct routing *routing, const struct routing_found *found)
 {
-    char text[HUB_EPOCH_MAX + 96];
+    struct buffer receipt = {0};
     const struct http_request *request = exchange->request;
     const struct routing_entry *entry =
         found->status == 0 ? &routing->entries[found->match.value] : NULL;
     if (entry == NULL || !entry->publishes || routing->in_script || !is_plain(request))
         return false;
-    struct slice name = entry->channel != NULL ? slice_text(entry->channel)
-                                               : found->match.values[entry->parameter];
+    struct slice name =
+        entry->channel != NULL ? slice_text(entry->channel) : found->match.values[entry->parameter];
     struct channel *channel = hub_find(vm->hub, name);
     uint64_t sequence = 0;
     uint32_t subscribers = channel == NULL ? 0 : channel->subscribers;
     if (channel == NULL || !publish_plain(vm, channel, buffer_slice(&request->body), &sequence))
         return false;
-    int length = snprintf(text, sizeof text,
-                          "{\"id\":\"%s-%" PRIu64 "\",\"subscribers\":%" PRIu32 ",\"durable\":false}",
-                          vm->hub->epoch, sequence, subscribers);
+    write_receipt(vm->hub, sequence, subscribers, &receipt);
     vm->host.respond(vm->host.context, connection,
-                     answer_json(request, 201, slice_of(text, (size_t)length)));
+                     answer_json(request, 201, buffer_slice(&receipt)));
+    buffer_deinit(&receipt);
     exchange_free(exchange);
     return true;
 }

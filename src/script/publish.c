@@ -1,6 +1,5 @@
 #include "script/publish.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/error.h"
@@ -17,13 +16,13 @@ enum { MAX_IDEMPOTENCY_KEY = 255 };
 
 static void push_id(lua_State *L, const struct frame *frame)
 {
-    char id[HUB_EPOCH_MAX + 24];
+    char id[HUB_ID_MAX];
+    struct hub *hub = vm_of(L)->hub;
     if (frame->id.length > 0) {
         lua_pushlstring(L, frame->bytes + frame->id.offset, frame->id.length);
         return;
     }
-    snprintf(id, sizeof id, "%s-%" PRIu64, vm_of(L)->hub->epoch, frame->sequence);
-    lua_pushstring(L, id);
+    lua_pushlstring(L, id, hub_write_id(hub, frame->sequence, id));
 }
 
 /* The answer whose id is on top of the stack. */

@@ -164,7 +164,9 @@ static int l_target(lua_State *L)
 /* request:address() */
 static int l_address(lua_State *L)
 {
-    lua_pushstring(L, pending_at(L, 1)->exchange->address);
+    char text[ADDRESS_TEXT];
+    address_text(&pending_at(L, 1)->exchange->address, text, sizeof text);
+    lua_pushstring(L, text);
     return 1;
 }
 
@@ -439,7 +441,7 @@ static int l_subscribe(lua_State *L)
     pending->answered = true;
     hub_count_subscribers(vm->hub, subscription, 1);
     if (result.deep)
-        backlog_start(vm, pending->connection, pending->exchange->address, head, subscription,
+        backlog_start(vm, pending->connection, &pending->exchange->address, head, subscription,
                       result.cursor);
     else
         vm->host.subscribe(vm->host.context, pending->connection, head, subscription,

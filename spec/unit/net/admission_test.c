@@ -8,20 +8,20 @@
 #include "support/random.h"
 
 /* 10.0.0.`last`, as a mapped address. */
-static struct admission_address address(unsigned char last)
+static struct address address(unsigned char last)
 {
-    return (struct admission_address){{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, last}};
+    return (struct address){{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, last}};
 }
 
 static bool enter(struct admission *admission, unsigned char last)
 {
-    struct admission_address from = address(last);
+    struct address from = address(last);
     return admission_enter(admission, &from);
 }
 
 static void leave(struct admission *admission, unsigned char last)
 {
-    struct admission_address from = address(last);
+    struct address from = address(last);
     admission_leave(admission, &from);
 }
 
@@ -57,7 +57,7 @@ TEST(connections_of_an_address_are_limited)
 TEST(local_sockets_have_no_limit_of_their_own)
 {
     struct admission admission;
-    struct admission_address local = {{0}};
+    struct address local = {{0}};
     admission_init(&admission, 5, 1);
     for (int i = 0; i < 5; i++)
         assert_true(admission_enter(&admission, &local));
@@ -81,19 +81,6 @@ TEST(addresses_are_forgotten_when_their_last_connection_goes)
         assert_int_equal(admission.by_address.count, 0);
     }
     admission_deinit(&admission);
-}
-
-TEST(addresses_are_shown_in_their_own_way)
-{
-    struct admission_address four = address(7), six = {{0x20, 0x01, 0x0d, 0xb8}}, local = {{0}};
-    char text[64];
-    six.bytes[15] = 1;
-    admission_address_text(&four, text, sizeof text);
-    assert_string_equal(text, "10.0.0.7");
-    admission_address_text(&six, text, sizeof text);
-    assert_string_equal(text, "2001:db8::1");
-    admission_address_text(&local, text, sizeof text);
-    assert_string_equal(text, "unix");
 }
 
 static void *come_and_go(void *context)
@@ -126,5 +113,4 @@ RUN_TESTS(cmocka_unit_test(all_connections_together_are_limited),
           cmocka_unit_test(connections_of_an_address_are_limited),
           cmocka_unit_test(local_sockets_have_no_limit_of_their_own),
           cmocka_unit_test(addresses_are_forgotten_when_their_last_connection_goes),
-          cmocka_unit_test(addresses_are_shown_in_their_own_way),
           cmocka_unit_test(all_threads_count_together))
