@@ -77,14 +77,7 @@ function fields.cookies(req)
 end
 
 function fields.last_event_id(req)
-  local header = req.handle:header "last-event-id"
-  if header and header ~= "" then
-    return header
-  elseif req.raw_query == "" then
-    return nil
-  end
-  local id = req.query.last_event_id or req.query.lastEventId
-  return id ~= "" and id or nil
+  return (req.handle:start())
 end
 
 function Request.__index(req, name)
@@ -112,13 +105,6 @@ end
 ---@return table<string, string[]> all values
 function Request:form()
   return core.parse_query(self.body)
-end
-
---- Whether the client named a starting point in the query that is none. Browsers never recover from an
---- error answer, so one in the header is answered with a `reset` event instead.
-function Request:has_bad_start()
-  local header = self.handle:header "last-event-id"
-  return not (header and header ~= "") and self.last_event_id ~= nil and not core.check_start(self.last_event_id)
 end
 
 ---@param handle userdata the core's request

@@ -108,8 +108,7 @@ end
 --- Whether all channels are keyed: a new subscriber first gets the latest event of each key.
 function M.is_snapshot(channels)
   for _, channel in ipairs(channels) do
-    local name = name_of(channel)
-    if core.is_pattern(name) or not core.is_keyed(name) then
+    if not core.is_keyed(channel) then
       return false
     end
   end

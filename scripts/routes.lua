@@ -133,12 +133,15 @@ local function answer(req, first, ...)
     return response.send(req, headers, first, ...)
   elseif select("#", ...) > 0 then
     options.raise "a stream must be a handler's only result"
-  elseif req:has_bad_start() then
+  end
+  -- Browsers never recover from an error answer, so a bad starting point in the header is answered with a reset.
+  local start, in_query = req.handle:start()
+  if in_query and not core.check_start(start) then
     return response.send(req, headers, 400, {
       error = "last_event_id must be an id, earliest, latest, last=20 or since=10m",
     })
   end
-  local id = stream:open(req, headers)
+  local id = stream:open(req, headers, start)
   if id then
     hooks.subscribed(req, stream, id)
   end

@@ -10,6 +10,10 @@ local stages = require "sse.stages"
 
 local M = {}
 
+local math_type = math.type
+
+local HEARTBEAT = 15000 -- milliseconds
+
 local function is_channel(value)
   local meta = type(value) == "userdata" and getmetatable(value)
   return meta and meta.__name == "sse.channel" or type(value) == "string" and value ~= ""
@@ -68,7 +72,7 @@ local RULES = {
   history = { type = "integer", min = 0 },
   start = { type = "string" },
   retry = { type = "duration" },
-  heartbeat = { type = "duration", default = 15 },
+  heartbeat = { type = "duration" },
   first = { type = event_list },
   on_reset = { type = resets.rule },
   with_channel = { type = form_of_channel },
@@ -85,12 +89,9 @@ local function milliseconds(seconds)
   return seconds and math.tointeger(seconds * 1000 // 1)
 end
 
---- Adds the list to the channels. Each item is checked, and a hole is a variable that should hold a channel.
-local function add_channels(channels, list, label)
-  local length = 0
-  for key in pairs(list) do
-    length = math.type(key) == "integer" and math.max(length, key) or length
-  end
+--- Adds the list's items up to `length` to the channels. Each is checked, and a hole is a variable that should hold a
+--- channel.
+local function add_channels(channels, list, length, label)
   for index = 1, length do
     local channel = list[index]
     if channel == nil then
@@ -103,25 +104,23 @@ local function add_channels(channels, list, label)
   end
 end
 
---- Sorts positional channels from named options, which are nil when there are none.
-local function split(given)
-  local named, channels = nil, {}
+--- The greatest index of a list that may have holes, and its named options, if any.
+local function sort(given)
+  local named, length = nil, 0
   for key, value in pairs(given) do
-    if math.type(key) ~= "integer" then
+    if math_type(key) ~= "integer" then
       named = named or {}
       named[key] = value
+    elseif key > length then
+      length = key
     end
   end
-  add_channels(channels, given, "item %d")
-  return named, channels
+  return length, named
 end
 
 local function encode_first(events)
-  if not events then
-    return ""
-  end
   local parts = {}
-  for index, event in ipairs(events) do
+  for index, event in ipairs(events or {}) do
     parts[index] = core.encode_event(event)
   end
   return table.concat(parts)
@@ -134,6 +133,26 @@ local function start_of(checked)
   return checked.start or checked.history and "last=" .. checked.history
 end
 
+local function read_options(spec, checked)
+  local channels = spec.channels
+  if checked.channels then
+    add_channels(channels, checked.channels, sort(checked.channels), "channels[%d]")
+  end
+  if checked.through then
+    for index, channel in ipairs(channels) do
+      channels[index] = pipe.through(channel, checked.through)
+    end
+  end
+  spec.events = checked.events
+  spec.start = start_of(checked)
+  spec.retry = milliseconds(checked.retry)
+  spec.heartbeat = milliseconds(checked.heartbeat) or HEARTBEAT
+  spec.first = encode_first(checked.first)
+  spec.on_reset = checked.on_reset
+  spec.controls = checked.controls
+  spec.filter_key, spec.filter = filter.resolve(checked.filter, checked.with_channel)
+end
+
 --- Describes a stream of channels; return it from a handler.
 ---@param given table
 ---@return sse.Subscription
@@ -141,42 +160,28 @@ function M.new(given)
   if type(given) ~= "table" then
     given = { given }
   end
-  local named, channels = split(given)
-  local checked = options.check("sse.subscribe", named, RULES)
-  if checked.channels then
-    add_channels(channels, checked.channels, "channels[%d]")
+  local channels = {}
+  local length, named = sort(given)
+  add_channels(channels, given, length, "item %d")
+  local spec = { channels = channels, heartbeat = HEARTBEAT, first = "" }
+  if named then
+    read_options(spec, options.check("sse.subscribe", named, RULES))
   end
   if #channels == 0 then
     options.raise 'sse.subscribe: no channels: write sse.subscribe { "news" } or { channels = { "news" } }'
   end
-  if checked.through then
-    for index, channel in ipairs(channels) do
-      channels[index] = pipe.through(channel, checked.through)
-    end
-  end
-  local spec = {
-    channels = channels,
-    events = checked.events,
-    start = start_of(checked),
-    retry = milliseconds(checked.retry),
-    heartbeat = milliseconds(checked.heartbeat),
-    first = encode_first(checked.first),
-    on_reset = checked.on_reset,
-    controls = checked.controls,
-  }
-  spec.filter_key, spec.filter = filter.resolve(checked.filter, checked.with_channel)
-
   return setmetatable(spec, Subscription)
 end
 
 --- Starts the stream.
 ---@param req sse.Request
 ---@param headers table
+---@param asked string? where the client wants to start
 ---@return integer connection
-function Subscription:open(req, headers)
+function Subscription:open(req, headers, asked)
   local id = self.controls and core.random_id() or nil
   local first = id and core.encode_event { event = "stream", data = { id = id } } .. self.first or self.first
-  local start = req.last_event_id or self.start or resets.is_snapshot(self.channels) and "earliest" or nil
+  local start = asked or self.start or resets.is_snapshot(self.channels) and "earliest" or nil
   local connection, chunked = req.handle:subscribe(self, headers, start, first, req)
   if id and connection then
     controls.register(id, connection, self, chunked, req.route)

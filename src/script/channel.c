@@ -271,10 +271,12 @@ static int l_last_id(lua_State *L)
     return 2;
 }
 
-/* core.is_keyed(name) -> whether there is such a channel and it is keyed */
+/* core.is_keyed(channel or name) -> whether there is such a channel and it is keyed */
 static int l_is_keyed(lua_State *L)
 {
-    const struct channel *channel = hub_find(vm_of(L)->hub, check_name(L, 1));
+    const struct channel *channel = lua_type(L, 1) == LUA_TSTRING
+                                        ? hub_find(vm_of(L)->hub, check_name(L, 1))
+                                        : channel_of(L, 1);
     lua_pushboolean(L, channel != NULL && channel->options.keyed);
     return 1;
 }

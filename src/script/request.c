@@ -189,6 +189,44 @@ static int l_header(lua_State *L)
     return 1;
 }
 
+/* The first value of a parameter in the query, decoded and pushed; a malformed escape is kept as it
+ * is. False when the value is empty or not there. */
+static bool push_parameter(lua_State *L, struct slice query, const char *wanted)
+{
+    struct slice name, value;
+    struct buffer out = {0};
+    size_t position = 0;
+    bool found = false;
+    while (!found && uri_next_pair(query, &position, &name, &value))
+        found = slice_equal(name, slice_text(wanted));
+    if (!found || value.length == 0)
+        return false;
+    if (uri_decode(&out, value, true))
+        value = buffer_slice(&out);
+    lua_pushlstring(L, value.data, value.length);
+    buffer_deinit(&out);
+    return true;
+}
+
+/* request:start() -> where the client wants to start, or nil; whether the query says so. The header
+ * goes first; the query has the name of the standard's field or that of the polyfills. */
+static int l_start(lua_State *L)
+{
+    const struct http_request *request = pending_at(L, 1)->exchange->request;
+    struct uri_target target;
+    struct slice header = http_request_find(request, "last-event-id");
+    if (header.length > 0) {
+        push_slice(L, header);
+        return 1;
+    }
+    if (uri_parse_target(http_request_target(request), &target) != 0 || target.query.length == 0 ||
+        !(push_parameter(L, target.query, "last_event_id") ||
+          push_parameter(L, target.query, "lastEventId")))
+        return 0;
+    lua_pushboolean(L, 1);
+    return 2;
+}
+
 /* request:headers() -> { name = value }, repeated ones joined (RFC 9110, 5.3; cookies by "; ") */
 static int l_headers(lua_State *L)
 {
@@ -488,10 +526,11 @@ static int l_request_gc(lua_State *L)
 
 void request_open_module(lua_State *L)
 {
-    static const luaL_Reg methods[] = {
-        {"method", l_method},   {"target", l_target},       {"address", l_address},
-        {"body", l_body},       {"header", l_header},       {"headers", l_headers},
-        {"respond", l_respond}, {"subscribe", l_subscribe}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"method", l_method},       {"target", l_target},
+                                       {"address", l_address},     {"start", l_start},
+                                       {"body", l_body},           {"header", l_header},
+                                       {"headers", l_headers},     {"respond", l_respond},
+                                       {"subscribe", l_subscribe}, {NULL, NULL}};
     lua_pushcfunction(L, l_check_start);
     lua_setfield(L, -2, "check_start");
     lua_pushcfunction(L, l_move);
