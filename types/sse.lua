@@ -413,7 +413,7 @@ function sse.split(text, separator) end
 ---@return table<string, number>
 function sse.system() end
 
---- Counters of the router: published, evicted_history, evicted_age, evicted_bytes, evicted_total, channels, ...
+--- Counters of the router: connections, turned_away, refused_requests, streams, stalled, published, lagged, evicted_age, channels, log_bytes, ...
 ---@return table<string, integer>
 function sse.stats() end
 

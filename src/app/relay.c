@@ -106,6 +106,23 @@ static void host_leave(void *context, connection_id connection)
                 &(struct message){.kind = MESSAGE_LEAVE, .connection = connection});
 }
 
+static void host_count(void *context, struct vm_traffic *out)
+{
+    struct router *router = context;
+    out->connections = admission_count(&router->admission);
+    out->turned_away = admission_refused(&router->admission);
+    for (unsigned i = 0; i < router->worker_count; i++) {
+        const struct shard_counters *counters = &router->workers[i].shard.counters;
+        out->accepted += shard_counted(&counters->accepted);
+        out->requests += shard_counted(&counters->requests);
+        out->refused_requests += shard_counted(&counters->refused_requests);
+        out->streams += shard_counted(&counters->streams);
+        out->stalled += shard_counted(&counters->stalled);
+        out->events_sent += shard_counted(&counters->events_sent);
+        out->bytes_sent += shard_counted(&counters->bytes_sent);
+    }
+}
+
 struct vm_host relay_host(struct router *router)
 {
     return (struct vm_host){.context = router,
@@ -117,7 +134,8 @@ struct vm_host relay_host(struct router *router)
                             .send = host_send,
                             .end = host_end,
                             .leave = host_leave,
-                            .reload = reload_request};
+                            .reload = reload_request,
+                            .count = host_count};
 }
 
 static void subscriber_left(struct router *router, uint32_t id)

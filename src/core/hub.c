@@ -225,8 +225,10 @@ int hub_open(struct hub *hub, struct slice name, const struct channel_options *o
     *out = hub_find(hub, name);
     if (*out != NULL)
         return 0;
-    if (hub->channel_count >= hub->limits.channels)
+    if (hub->channel_count >= hub->limits.channels) {
+        hub->counters.refused_channels++;
         return ERROR_CHANNEL_LIMIT;
+    }
     while (hub->free_id < hub->channel_capacity && hub->channels[hub->free_id] != NULL)
         hub->free_id++;
     if (hub->free_id == hub->channel_capacity)
@@ -352,8 +354,10 @@ static void append(struct hub *hub, struct channel *channel, struct frame *frame
     retain(hub, channel);
 }
 
-int hub_check(const struct event_fields *fields)
+int hub_check(const struct hub *hub, const struct event_fields *fields)
 {
+    if (fields->data.length > hub->limits.event_bytes)
+        return ERROR_EVENT_TOO_LARGE;
     int error = event_stream_check(fields);
     if (error == 0 && fields->id.length > 0 && !start_is_id(fields->id))
         return ERROR_START_ID;
@@ -373,9 +377,7 @@ int hub_prepare(struct hub *hub, struct channel *channel, struct frame_source *s
 {
     struct event_fields fields = {source->id, source->name, source->data, source->retry};
     char id[HUB_ID_MAX];
-    if (source->data.length > hub->limits.event_bytes)
-        return ERROR_EVENT_TOO_LARGE;
-    int error = hub_check(&fields);
+    int error = hub_check(hub, &fields);
     if (error != 0)
         return error;
     source->sequence = ++hub->sequence;

@@ -32,8 +32,10 @@ struct hub_counters {
     uint64_t evicted_bytes; /* ... because of a channel's max_bytes */
     uint64_t evicted_total; /* ... because of the limit of all logs together */
     uint64_t superseded;
-    uint64_t tombstones; /* dropped */
-    uint64_t lagged;     /* readers that fell off a log */
+    uint64_t tombstones;       /* dropped */
+    uint64_t lagged;           /* readers that fell off a log */
+    uint64_t refused_events;   /* counted by who tells the publisher */
+    uint64_t refused_channels; /* beyond the limit */
 };
 
 typedef void (*hub_change_fn)(void *context, const struct change *change);
@@ -129,14 +131,14 @@ void hub_continue(struct hub *hub, const char *epoch, uint64_t sequence);
 /* Puts back an event of an earlier run, oldest first, into a channel that was just opened. */
 void hub_restore(struct hub *hub, struct channel *channel, struct frame *frame);
 
-/* What event_stream_check says of an event, or ERROR_START_ID for an id that a client could not
- * come back with: in the header it would mean another starting point. */
-int hub_check(const struct event_fields *fields);
+/* 0, or why the event is refused: ERROR_EVENT_TOO_LARGE, what event_stream_check says, or
+ * ERROR_START_ID for an id that in a client's header would mean another starting point. */
+int hub_check(const struct hub *hub, const struct event_fields *fields);
 
 /* Publishes one event in one step: gives it the next sequence (source->sequence is filled in) and,
  * without an own id, the id that goes with it, appends it, and applies retention. `verdicts` has
  * channel_verdict_words(channel) words. Returns the frame with a reference for the caller in *out
- * when `out` is not NULL. 0, ERROR_EVENT_TOO_LARGE or what hub_check says. */
+ * when `out` is not NULL. 0 or what hub_check says. */
 int hub_publish(struct hub *hub, struct channel *channel, struct frame_source *source,
                 const uint64_t *verdicts, struct frame **out);
 

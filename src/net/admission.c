@@ -113,3 +113,11 @@ uint32_t admission_count(struct admission *admission)
     pthread_mutex_unlock(&admission->mutex);
     return count;
 }
+
+uint64_t admission_refused(struct admission *admission)
+{
+    pthread_mutex_lock(&admission->mutex);
+    uint64_t refused = admission->refused;
+    pthread_mutex_unlock(&admission->mutex);
+    return refused;
+}

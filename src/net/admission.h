@@ -29,5 +29,7 @@ void admission_deinit(struct admission *admission);
 bool admission_enter(struct admission *admission, const struct address *address);
 void admission_leave(struct admission *admission, const struct address *address);
 uint32_t admission_count(struct admission *admission);
+/* How many were turned away. */
+uint64_t admission_refused(struct admission *admission);
 
 #endif

@@ -118,7 +118,7 @@ void connection_write(struct connection *connection, struct slice bytes)
             return;
         }
         sent = result < 0 ? 0 : (size_t)result;
-        connection->shard->counters.bytes_sent += sent;
+        shard_count(&connection->shard->counters.bytes_sent, sent);
     }
     if (sent == bytes.length)
         return;
@@ -148,7 +148,7 @@ static int flush_bytes(struct connection *connection, struct output *output)
         if (result < 0)
             return is_full(result) ? 0 : -1;
         output->written += (size_t)result;
-        connection->shard->counters.bytes_sent += (uint64_t)result;
+        shard_count(&connection->shard->counters.bytes_sent, (uint64_t)result);
     }
     return 1;
 }
@@ -169,7 +169,7 @@ static int flush_file(struct connection *connection, struct output *output)
             return -1;
         output->left -= (uint64_t)result;
         turn -= (uint64_t)result;
-        connection->shard->counters.bytes_sent += (uint64_t)result;
+        shard_count(&connection->shard->counters.bytes_sent, (uint64_t)result);
     }
     return 1;
 }
@@ -312,7 +312,7 @@ static void on_deadline(struct shard *shard, struct deadline *deadline)
         stream_deadline(connection);
         break;
     case CONNECTION_WRITING:
-        shard->counters.stalled++;
+        shard_count(&shard->counters.stalled, 1);
         connection_close(connection);
         break;
     default:
@@ -348,7 +348,7 @@ void connection_open(struct shard *shard, int descriptor, const struct address *
         return;
     }
     connection->id = shard_register(shard, connection);
-    shard->counters.accepted++;
+    shard_count(&shard->counters.accepted, 1);
     connection_expect(connection, shard->options->head_timeout);
     connection_watch(connection);
     /* The request is often there already. */

@@ -39,8 +39,8 @@ static void broadcast(struct shard *shard, struct audience *audience, const stru
         else
             connection_close(connection_of(member));
     }
-    shard->counters.events_sent += (uint64_t)audience->member_count * span->count;
-    shard->counters.bytes_sent += (uint64_t)audience->member_count * bytes.length;
+    shard_count(&shard->counters.events_sent, (uint64_t)audience->member_count * span->count);
+    shard_count(&shard->counters.bytes_sent, (uint64_t)audience->member_count * bytes.length);
 }
 
 /* Puts the first frames that fit into one piece of memory. One frame alone is sent as it is. */
@@ -171,7 +171,6 @@ static void tell_lag(struct connection *connection, const struct replica_channel
     struct slice name = frame_part(channel->names, channel->names->key);
     char address[ADDRESS_TEXT];
     address_text(&connection->address, address, sizeof address);
-    shard->counters.lagged++;
     shard_tell(shard, &(struct message){.kind = MESSAGE_LAGGED, .number = channel->id});
     log_line(LOG_INFO, "a reader of %.*s at %s lagged by %" PRIu64 " events: %s", (int)name.length,
              name.data, address, shard->replica.sequence - cursor, what);

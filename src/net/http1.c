@@ -36,7 +36,7 @@ void http1_free(struct http1 *http1)
 static void refuse(struct connection *connection, int error)
 {
     struct buffer response = {0};
-    connection->shard->counters.refused_requests++;
+    shard_count(&connection->shard->counters.refused_requests, 1);
     http_response_error(&response, http_status_of(error), error_text(error), time(NULL));
     connection_write(connection, buffer_slice(&response));
     buffer_deinit(&response);
@@ -54,7 +54,7 @@ static void dispatch(struct connection *connection)
     http1->close = !exchange->request->keep_alive;
     connection->state = CONNECTION_WAITING;
     connection_expect_nothing(connection);
-    connection->shard->counters.requests++;
+    shard_count(&connection->shard->counters.requests, 1);
     shard_tell(connection->shard, &(struct message){.kind = MESSAGE_REQUEST,
                                                     .connection = connection->id,
                                                     .exchange = exchange});

@@ -1,6 +1,7 @@
 #ifndef SSE_NET_SHARD_H
 #define SSE_NET_SHARD_H
 
+#include <stdatomic.h>
 #include <uv.h>
 
 #include "base/heap.h"
@@ -22,16 +23,29 @@ struct shard_options {
     unsigned stall_timeout; /* milliseconds without progress of a response or a stream behind */
 };
 
+/* What the shard's thread counts and others read. */
 struct shard_counters {
-    uint64_t accepted;
-    uint64_t requests;
-    uint64_t refused_requests; /* malformed, too large, too slow */
-    uint64_t streams;
-    uint64_t events_sent;
-    uint64_t bytes_sent;
-    uint64_t lagged;
-    uint64_t stalled; /* closed because a reader took nothing for stall_timeout */
+    _Atomic uint64_t accepted;
+    _Atomic uint64_t requests;
+    _Atomic uint64_t refused_requests; /* malformed, too large, too slow */
+    _Atomic uint64_t streams;
+    _Atomic uint64_t events_sent;
+    _Atomic uint64_t bytes_sent;
+    _Atomic uint64_t stalled; /* closed because a reader took nothing for stall_timeout */
 };
+
+/* On the shard's thread. As one thread writes, this needs no locked instruction. */
+static inline void shard_count(_Atomic uint64_t *counter, uint64_t more)
+{
+    uint64_t count = atomic_load_explicit(counter, memory_order_relaxed);
+    atomic_store_explicit(counter, count + more, memory_order_relaxed);
+}
+
+/* On any thread. */
+static inline uint64_t shard_counted(const _Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
 
 enum {
     SHARD_FRAMES = 64,         /* that one send takes together */

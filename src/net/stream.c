@@ -90,7 +90,7 @@ static void advance(struct connection *connection, struct frame **frames, uint32
         written = 0;
         if (frames[i]->sequence > 0)
             subscriber->cursor = frames[i]->sequence;
-        connection->shard->counters.events_sent++;
+        shard_count(&connection->shard->counters.events_sent, 1);
     }
     frame_unref(old);
 }
@@ -192,7 +192,7 @@ void stream_pump(struct connection *connection)
             return;
         }
         sent = sent < 0 ? 0 : sent;
-        connection->shard->counters.bytes_sent += (uint64_t)sent;
+        shard_count(&connection->shard->counters.bytes_sent, (uint64_t)sent);
         turn += (size_t)sent;
         advance(connection, next.frames, next.count, (size_t)sent, connection->subscriber.written);
         if (connection->own != NULL)
@@ -223,7 +223,7 @@ static void begin(struct connection *connection, struct response *head)
     connection->http1 = NULL;
     connection->state = CONNECTION_STREAMING;
     connection->chunked = head->chunked;
-    connection->shard->counters.streams++;
+    shard_count(&connection->shard->counters.streams, 1);
     connection_expect_nothing(connection);
 }
 
@@ -340,7 +340,7 @@ void stream_deadline(struct connection *connection)
     if (stream_is_behind(connection) || connection->output != NULL) {
         char address[ADDRESS_TEXT];
         address_text(&connection->address, address, sizeof address);
-        shard->counters.stalled++;
+        shard_count(&shard->counters.stalled, 1);
         log_line(LOG_INFO, "closed a stream of %s: it took nothing for %u s", address,
                  shard->options->stall_timeout / 1000);
         connection_close(connection);

@@ -219,42 +219,6 @@ static int l_epoch(lua_State *L)
     return 1;
 }
 
-/* core.counters() -> { name = number }: what was published and what retention took, by cause */
-static int l_counters(lua_State *L)
-{
-    const struct hub *hub = vm_of(L)->hub;
-    struct store_counters stored = {0};
-    if (vm_of(L)->pipeline->store != NULL)
-        store_count(vm_of(L)->pipeline->store, &stored);
-    const struct {
-        const char *name;
-        uint64_t value;
-    } counters[] = {
-        {"published", hub->counters.published},
-        {"evicted_history", hub->counters.evicted_count},
-        {"evicted_age", hub->counters.evicted_age},
-        {"evicted_bytes", hub->counters.evicted_bytes},
-        {"evicted_total", hub->counters.evicted_total},
-        {"superseded", hub->counters.superseded},
-        {"tombstones_dropped", hub->counters.tombstones},
-        {"lagged", hub->counters.lagged},
-        {"stored", stored.written},
-        {"stored_commits", stored.commits},
-        {"refused_by_store", stored.refused},
-        {"evicted_stored", stored.evicted},
-        {"channels", hub->channel_count},
-        {"log_bytes", hub->bytes},
-        {"script_errors", vm_of(L)->errors},
-        {"script_memory", vm_of(L)->memory},
-    };
-    lua_newtable(L);
-    for (size_t i = 0; i < sizeof counters / sizeof counters[0]; i++) {
-        lua_pushinteger(L, (lua_Integer)counters[i].value);
-        lua_setfield(L, -2, counters[i].name);
-    }
-    return 1;
-}
-
 /* core.event_limit() -> bytes of one event's data */
 static int l_event_limit(lua_State *L)
 {
@@ -276,7 +240,8 @@ static int l_is_event_id(lua_State *L)
 {
     struct event_fields fields = {.retry = -1};
     fields.id.data = luaL_checklstring(L, 1, &fields.id.length);
-    lua_pushboolean(L, fields.id.length > 0 && hub_check(&fields) == 0);
+    lua_pushboolean(L, fields.id.length > 0 && event_stream_check(&fields) == 0 &&
+                           start_is_id(fields.id));
     return 1;
 }
 
@@ -324,13 +289,13 @@ static int l_open(lua_State *L)
         {"state", takeover_state},
         {"epoch", l_epoch},
         {"event_limit", l_event_limit},
-        {"counters", l_counters},
         {"place", l_place},
         {"script_dir", l_script_dir},
         {"watch_closing", l_watch_closing},
         {NULL, NULL},
     };
     luaL_newlib(L, functions);
+    counters_open_module(L);
     channel_open_module(L);
     request_open_module(L);
     routing_open_module(L);

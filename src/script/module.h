@@ -8,6 +8,7 @@
 void module_open(lua_State *L);
 
 /* Each adds its functions to the table on top of the stack. */
+void counters_open_module(lua_State *L);
 void channel_open_module(lua_State *L);
 void request_open_module(lua_State *L);
 void routing_open_module(lua_State *L);

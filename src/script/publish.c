@@ -192,6 +192,7 @@ static int raise_unpublished(lua_State *L, struct channel *channel, int error)
 {
     /* A name may have come from outside: nothing else would ever free the channel. */
     hub_release(vm_of(L)->hub, channel);
+    vm_of(L)->hub->counters.refused_events++;
     return event_raise(L, "publish", error);
 }
 
@@ -354,6 +355,11 @@ static int l_ticket_gc(lua_State *L)
 
 static int push_problem(lua_State *L, int status, const char *text)
 {
+    struct hub_counters *counters = &vm_of(L)->hub->counters;
+    if (status == 503)
+        counters->refused_channels++;
+    else
+        counters->refused_events++;
     lua_pushstring(L, text);
     lua_pushinteger(L, status);
     return 2;
@@ -378,13 +384,13 @@ static int l_event_problem(lua_State *L)
     lua_settop(L, 2);
     event_read(L, 2, &source);
     read_key(L, 2);
-    if (source.data.length > hub->limits.event_bytes) {
+    struct event_fields fields = {source.id, source.name, source.data, source.retry};
+    int error = hub_check(hub, &fields);
+    if (error == ERROR_EVENT_TOO_LARGE) {
         lua_pushfstring(L, "the event's data must have at most %I bytes",
                         (lua_Integer)hub->limits.event_bytes);
         return push_problem(L, 413, lua_tostring(L, -1));
     }
-    struct event_fields fields = {source.id, source.name, source.data, source.retry};
-    int error = hub_check(&fields);
     if (error != 0)
         return push_problem(L, 400, event_problem(error));
     const struct channel *channel = find_channel(L, 1);

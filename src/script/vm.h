@@ -14,6 +14,19 @@
 
 /* The script's Lua state and what it may touch: the hub, the loop, and its host. One thread. */
 
+/* What the I/O threads have counted so far, and the connections there are. */
+struct vm_traffic {
+    uint64_t connections;
+    uint64_t accepted;
+    uint64_t turned_away; /* at a limit of connections */
+    uint64_t requests;
+    uint64_t refused_requests; /* malformed, too large, too slow: the script never saw them */
+    uint64_t streams;
+    uint64_t stalled; /* closed because the reader took nothing */
+    uint64_t events_sent;
+    uint64_t bytes_sent;
+};
+
 /* What the rest of the program does for the script. Messages to connections: none calls back. */
 struct vm_host {
     void *context;
@@ -34,6 +47,7 @@ struct vm_host {
     /* Ends the stream, and tells its client when to come back. */
     void (*leave)(void *context, connection_id connection);
     void (*reload)(void *context); /* soon */
+    void (*count)(void *context, struct vm_traffic *out);
 };
 
 struct vm_options {
