@@ -41,7 +41,11 @@ static void on_prepare(uv_prepare_t *prepare)
 /* The script goes on thinking: what it has published so far leaves. */
 static void on_turn(void *context)
 {
-    relay_flush(context);
+    struct router *router = context;
+    relay_flush(router);
+    /* The one loop of both is busy with the script. */
+    if (router->config->threads == 0)
+        mailbox_deliver(&router->workers[0].shard.inbox);
 }
 
 /* Workers */
