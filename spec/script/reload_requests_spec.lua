@@ -49,6 +49,8 @@ describe("a request that outlives a reload", function()
   end)
 
   it("gets a stream with the new script's filter", function()
+    eventsource.open(router.port, "/even"):wait_open()
+    eventsource.open(router.port, "/b"):wait_open()
     local late = eventsource.open(router.port, "/late")
     reload()
     late:wait_open()

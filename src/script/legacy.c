@@ -220,9 +220,9 @@ static int l_close(lua_State *L)
 
 void legacy_open_module(lua_State *L)
 {
-    static const luaL_Reg methods[] = {
-        {"awaits", l_awaits}, {"take", l_take},   {"leave", l_leave}, {"set_busy", l_set_busy},
-        {"close", l_close},   {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"awaits", l_awaits}, {"take", l_take},
+                                       {"leave", l_leave},   {"set_busy", l_set_busy},
+                                       {"close", l_close},   {NULL, NULL}};
     lua_pushcfunction(L, l_legacy);
     lua_setfield(L, -2, "legacy");
     luaL_newmetatable(L, metatable);
