@@ -78,13 +78,18 @@ local function encode(path)
   end))
 end
 
---- Whether a list of entity tags names this one, by the weak comparison of If-None-Match.
-local function names_tag(list, tag)
+local function redirect(req, folder)
+  local query = req.raw_query or ""
+  return 301, nil, { Location = encode(folder) .. "/" .. (query ~= "" and "?" .. query or "") }
+end
+
+--- Whether a list of entity tags names this one. Weak ones count for If-None-Match alone.
+local function names_tag(list, tag, weak)
   if list:find "^%s*%*%s*$" then
     return true
   end
-  for candidate in list:gmatch '"[^"]*"' do
-    if candidate == tag then
+  for mark, candidate in list:gmatch '(W?/?)("[^"]*")' do
+    if candidate == tag and (weak or mark ~= "W/") then
       return true
     end
   end
@@ -92,50 +97,62 @@ local function names_tag(list, tag)
 end
 
 --- Whether the client's copy is as new as the file; the tag decides where both are asked.
-local function is_fresh(req, tag, modified)
+local function is_fresh(req, file)
   local tags = req.headers["if-none-match"]
   if tags then
-    return names_tag(tags, tag)
+    return names_tag(tags, file.tag, true)
   end
   local since = httpdate.parse(req.headers["if-modified-since"] or "")
-  return since ~= nil and modified <= since
+  return since ~= nil and file.modified <= since
+end
+
+--- Whether the file is not the one that the client means (If-Match, else If-Unmodified-Since).
+local function is_another(req, file)
+  local tags = req.headers["if-match"]
+  if tags then
+    return not names_tag(tags, file.tag, false)
+  end
+  local since = httpdate.parse(req.headers["if-unmodified-since"] or "")
+  return since ~= nil and file.modified > since
 end
 
 --- The range that counts: If-Range makes it depend on an unchanged file, and only GET has ranges.
-local function wanted_range(req, size, tag, last_modified)
+local function wanted_range(req, file, last_modified)
   local condition = req.headers["if-range"]
-  if req.method ~= "GET" or condition and condition ~= tag and condition ~= last_modified then
+  if req.method ~= "GET" or condition and condition ~= file.tag and condition ~= last_modified then
     return nil
   end
-  return range.parse(req.headers.range, size)
+  return range.parse(req.headers.range, file.size)
 end
 
 --- Answers with an open file; closes it where its bytes are not sent.
-local function answer(req, path, file, size, modified, checked)
-  local tag = ('"%x-%x"'):format(size, modified)
+local function answer(req, path, file, checked)
   local headers = {
     ["Cache-Control"] = checked.cache_control,
-    ETag = tag,
-    ["Last-Modified"] = httpdate.format(modified),
+    ETag = file.tag,
+    ["Last-Modified"] = httpdate.format(file.modified),
   }
-  if is_fresh(req, tag, modified) then
-    file:close()
+  if is_another(req, file) then
+    file.handle:close()
+    return 412, "the file has changed\n", headers
+  elseif is_fresh(req, file) then
+    file.handle:close()
     return 304, nil, headers
   end
   headers["Accept-Ranges"] = "bytes"
-  local offset, length = wanted_range(req, size, tag, headers["Last-Modified"])
+  local offset, length = wanted_range(req, file, headers["Last-Modified"])
   if length == "unsatisfiable" then
-    file:close()
-    headers["Content-Range"] = "bytes */" .. size
+    file.handle:close()
+    headers["Content-Range"] = "bytes */" .. file.size
     return 416, "there is no such range\n", headers
   end
   headers["Content-Type"] = media.type(path)
   headers["X-Content-Type-Options"] = "nosniff"
   if not offset then
-    return 200, { file = file, offset = 0, length = size }, headers
+    return 200, { file = file.handle, offset = 0, length = file.size }, headers
   end
-  headers["Content-Range"] = ("bytes %d-%d/%d"):format(offset, offset + length - 1, size)
-  return 206, { file = file, offset = offset, length = length }, headers
+  headers["Content-Range"] = ("bytes %d-%d/%d"):format(offset, offset + length - 1, file.size)
+  return 206, { file = file.handle, offset = offset, length = length }, headers
 end
 
 --- The root as an absolute path: a relative one begins at the script's folder, not where it was started.
@@ -163,16 +180,17 @@ function M.handler(prefix, root, given)
   return function(req)
     local path = req.params.file
     if not path then
-      return 301, nil, { Location = encode(base) .. "/" }
+      return redirect(req, base)
     elseif not is_plain(path, checked.dotfiles) then
       return not_found()
     end
     local name = (path == "" or path:sub(-1) == "/") and path .. checked.index or path
-    local file, size, modified = core.file_open(folder, name)
+    local file, size, modified, nanoseconds = core.file_open(folder, name)
     if file then
-      return answer(req, name, file, size, modified, checked)
+      local tag = ('"%x-%x-%x"'):format(size, modified, nanoseconds)
+      return answer(req, name, { handle = file, size = size, modified = modified, tag = tag }, checked)
     elseif modified == "EISDIR" and name == path then
-      return 301, nil, { Location = encode(base .. "/" .. path) .. "/" }
+      return redirect(req, base .. "/" .. path)
     end
     return cannot_open(modified)
   end

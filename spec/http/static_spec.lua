@@ -103,6 +103,7 @@ describe("static files", function()
       local response = http.get(router.port, path)
       assert.same({ 301, path .. "/", "" }, { response.status, response.headers.location, response.body })
     end
+    assert.equal("/folder/?a=1&b=%20", http.get(router.port, "/folder?a=1&b=%20").headers.location)
     assert.equal(404, http.get(router.port, "/bare/").status)
   end)
 
@@ -138,6 +139,24 @@ describe("static files", function()
     assert.equal(200, status { ["If-Modified-Since"] = "Sun, 06 Nov 1994 08:49:37 GMT" })
     assert.equal(200, status { ["If-Modified-Since"] = "yesterday" })
     assert.equal(200, status { ["If-None-Match"] = '"other"', ["If-Modified-Since"] = headers["last-modified"] })
+  end)
+
+  it("that are not as the client thinks are 412", function()
+    local headers = http.get(router.port, "/digits.txt").headers
+    local function status(conditions)
+      return http.get(router.port, "/digits.txt", conditions).status
+    end
+    assert.equal(200, status { ["If-Match"] = headers.etag })
+    assert.equal(200, status { ["If-Match"] = '"other", ' .. headers.etag })
+    assert.equal(200, status { ["If-Match"] = "*" })
+    assert.equal(412, status { ["If-Match"] = '"other"' })
+    assert.equal(412, status { ["If-Match"] = "W/" .. headers.etag })
+    assert.equal(412, status { ["If-Match"] = '"other"', ["If-None-Match"] = headers.etag })
+    assert.equal(206, status { ["If-Match"] = headers.etag, Range = "bytes=0-1" })
+    assert.equal(200, status { ["If-Unmodified-Since"] = headers["last-modified"] })
+    assert.equal(412, status { ["If-Unmodified-Since"] = "Sun, 06 Nov 1994 08:49:37 GMT" })
+    assert.equal(200, status { ["If-Unmodified-Since"] = "yesterday" })
+    assert.equal(200, status { ["If-Match"] = "*", ["If-Unmodified-Since"] = "Sun, 06 Nov 1994 08:49:37 GMT" })
   end)
 
   it("come in ranges", function()
@@ -230,6 +249,18 @@ describe("a static file", function()
     local after = http.get(router.port, "/digits.txt", { ["If-None-Match"] = before.headers.etag })
     assert.same({ 200, "abc" }, { after.status, after.body })
     assert.not_equal(before.headers.etag, after.headers.etag)
+  end)
+
+  it("gets another tag also within a second and with the same length", function()
+    local path = start() .. "/digits.txt"
+    local tags = {}
+    for fraction = 1, 3 do
+      files.write(path, "abc" .. fraction)
+      assert(uv.fs_utime(path, 1000000000 + fraction / 8, 1000000000 + fraction / 8))
+      local response = http.get(router.port, "/digits.txt", { ["If-None-Match"] = tags[fraction - 1] })
+      assert.same({ 200, "abc" .. fraction }, { response.status, response.body })
+      tags[fraction] = response.headers.etag
+    end
   end)
 
   it("that becomes shorter while it is sent ends the connection, since its length was told", function()

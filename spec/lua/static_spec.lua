@@ -3,7 +3,7 @@ local static = require "sse.static"
 
 local MODIFIED = 784111777
 local DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
-local TAG = ('"%x-%x"'):format(1000, MODIFIED)
+local TAG = ('"%x-%x-0"'):format(1000, MODIFIED)
 local handler
 
 local function get(file, headers, method)

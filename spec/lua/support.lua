@@ -50,7 +50,7 @@ function M.core.file_open(root, relative)
   function file.close()
     M.open_files = M.open_files - 1
   end
-  return file, entry.size, entry.mtime
+  return file, entry.size, entry.mtime, 0
 end
 
 local function searcher(name)

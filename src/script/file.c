@@ -53,7 +53,7 @@ static int open_below(const char *folder, const char *path)
     return file < 0 ? error : file;
 }
 
-/* core.file_open(folder, path) -> file, size, mtime; or nil, message, code */
+/* core.file_open(folder, path) -> file, size, mtime, its nanoseconds; or nil, message, code */
 static int l_file_open(lua_State *L)
 {
     const char *folder = luaL_checkstring(L, 1);
@@ -77,8 +77,9 @@ static int l_file_open(lua_State *L)
         return fail(L, error);
     }
     lua_pushinteger(L, (lua_Integer)status.st_size);
-    lua_pushinteger(L, (lua_Integer)status.st_mtime);
-    return 3;
+    lua_pushinteger(L, (lua_Integer)status.st_mtim.tv_sec);
+    lua_pushinteger(L, (lua_Integer)status.st_mtim.tv_nsec);
+    return 4;
 }
 
 /* file:close(), also when it is collected */
