@@ -43,9 +43,32 @@ local function has(headers, wanted)
   return false
 end
 
+--- Puts a handler's headers over the router's, whose names may be written in other letters. What answers vary with
+--- is what both say.
+local function merge(headers, own)
+  local names = {}
+  for name in pairs(headers) do
+    names[name:lower()] = name
+  end
+  for name, value in pairs(own) do
+    local lower = type(name) == "string" and name:lower()
+    local there = names[lower]
+    if there and lower == "vary" then
+      value = headers[there] .. ", " .. (type(value) == "table" and table.concat(value, ", ") or value)
+    end
+    if there then
+      headers[there] = nil
+    end
+    headers[name] = value
+  end
+end
+
 --- The body as bytes (or a file), with its type added to the headers when they name none.
 local function encode(status, body, headers)
   local kind
+  if status == 205 then
+    return nil -- it has no content (RFC 9110, 15.3.6)
+  end
   if is_channel(body) or is_description(body) then
     options.raise "a stream must be a handler's only result"
   elseif type(body) == "table" and body.file then
@@ -88,8 +111,8 @@ function M.send(req, headers, ...)
   if own ~= nil and type(own) ~= "table" then
     options.raise(("a handler's headers must be a table, got %s"):format(type(own)))
   end
-  for name, value in pairs(own or {}) do
-    headers[name] = value
+  if own then
+    merge(headers, own)
   end
   req.handle:respond(status, headers, encode(status, body, headers))
 end

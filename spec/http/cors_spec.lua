@@ -128,6 +128,25 @@ describe("sse.cors with origins", function()
     assert.equal("Origin", http.get(router.port, "/ok").headers.vary)
   end)
 
+  it("goes with the handler's own headers, however they are written", function()
+    local router = start(CORS .. [[
+      sse.get("/vary", function() return 200, "", { vary = "Accept" } end)
+      sse.get("/varies", function() return 200, "", { Vary = { "Accept", "Cookie" } } end)
+      sse.get("/open", function() return 200, "", { ["access-control-allow-origin"] = "https://own.example" } end)
+    ]])
+    local function values(path, name)
+      local found = {}
+      for _, header in ipairs(http.get(router.port, path, { Origin = "https://page.example" }).list) do
+        found[#found + 1] = header[1]:lower() == name and header[2] or nil
+      end
+      return found
+    end
+    assert.same({ "Origin, Accept" }, values("/vary", "vary"))
+    assert.same({ "Origin, Accept, Cookie" }, values("/varies", "vary"))
+    assert.same({ "https://own.example" }, values("/open", "access-control-allow-origin"))
+    assert.same({ "Origin" }, values("/open", "vary"))
+  end)
+
   it("answers their preflights and nobody else's", function()
     local router = start(CORS)
     local headers = preflight(router, "/ok", {}).headers

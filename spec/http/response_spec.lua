@@ -65,6 +65,8 @@ describe("an answer", function()
       local response = http.get(router.port, "/" .. status)
       assert.same({ status, "", nil }, { response.status, response.body, response.headers["content-length"] })
     end
+    local reset = http.get(router.port, "/205")
+    assert.same({ 205, "", "0" }, { reset.status, reset.body, reset.headers["content-length"] })
     for _, status in ipairs { 0, 100, 101, 199, 600, -1 } do
       assert.equal(500, http.get(router.port, "/" .. status).status)
     end
