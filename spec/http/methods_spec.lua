@@ -62,6 +62,19 @@ describe("HEAD", function()
     connection:close()
   end)
 
+  it("has no body either where it is refused", function()
+    for status, fault in pairs {
+      [413] = "Host: x\r\nContent-Length: 99999999\r\n\r\n",
+      [417] = "Host: x\r\nExpect: more\r\n\r\n",
+      [400] = "Host: x\r\nHost: x\r\n\r\n",
+    } do
+      local connection = http.connect(router.port)
+      connection:send("HEAD /ok HTTP/1.1\r\n" .. fault)
+      connection:wait_closed()
+      assert.matches(("^HTTP/1.1 %d [^\n]*\r\n.*\r\nContent%%-Length: [1-9].*\r\n\r\n$"):format(status), connection:unread())
+    end
+  end)
+
   it("is as GET where there is nothing", function()
     assert.equal(404, http.request(router.port, "HEAD", "/nothing").status)
     assert.equal(405, http.request(router.port, "HEAD", "/echo").status)

@@ -37,7 +37,8 @@ static void refuse(struct connection *connection, int error)
 {
     struct buffer response = {0};
     shard_count(&connection->shard->counters.refused_requests, 1);
-    http_response_error(&response, http_status_of(error), error_text(error), time(NULL));
+    bool has_body = !http_parser_is_head(connection->http1->parser);
+    http_response_error(&response, http_status_of(error), error_text(error), has_body, time(NULL));
     connection_write(connection, buffer_slice(&response));
     buffer_deinit(&response);
     connection_finish(connection);

@@ -425,6 +425,11 @@ bool http_parser_has_begun(const struct http_parser *parser)
     return http_framing_has_begun(&parser->framing);
 }
 
+bool http_parser_is_head(const struct http_parser *parser)
+{
+    return parser->llhttp.method == HTTP_HEAD;
+}
+
 bool http_parser_head_is_complete(const struct http_parser *parser)
 {
     return parser->head_complete;

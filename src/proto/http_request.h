@@ -64,6 +64,8 @@ int http_parser_feed(struct http_parser *parser, struct slice input, size_t *con
 
 /* True once more than empty lines has been read. */
 bool http_parser_has_begun(const struct http_parser *parser);
+/* True once the method is known to be HEAD, whose answer has no body. */
+bool http_parser_is_head(const struct http_parser *parser);
 /* True once the head is complete, so that a timeout concerns the body. */
 bool http_parser_head_is_complete(const struct http_parser *parser);
 

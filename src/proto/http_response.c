@@ -138,7 +138,8 @@ bool http_header_is_valid(struct slice name, struct slice value)
     return name.length > 0;
 }
 
-void http_response_error(struct buffer *out, int status, const char *text, time_t now)
+void http_response_error(struct buffer *out, int status, const char *text, bool has_body,
+                         time_t now)
 {
     struct buffer body = {0};
     buffer_append_format(&body, "%d %s: %s\n", status, http_reason(status), text);
@@ -147,6 +148,7 @@ void http_response_error(struct buffer *out, int status, const char *text, time_
                          "Content-Type: text/plain; charset=utf-8\r\nContent-Length: %zu\r\n"
                          "Cache-Control: no-store\r\nConnection: close\r\n\r\n",
                          body.length);
-    buffer_append_slice(out, buffer_slice(&body));
+    if (has_body)
+        buffer_append_slice(out, buffer_slice(&body));
     buffer_deinit(&body);
 }

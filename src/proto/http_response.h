@@ -29,6 +29,7 @@ bool http_header_is_valid(struct slice name, struct slice value);
 
 /* Appends a whole answer to a request that could not be read or must wait: a short text body that
  * names the status and the error, and Connection: close. */
-void http_response_error(struct buffer *out, int status, const char *text, time_t now);
+void http_response_error(struct buffer *out, int status, const char *text, bool has_body,
+                         time_t now);
 
 #endif

@@ -71,7 +71,7 @@ TEST(headers_that_would_break_the_head_are_not_valid)
 TEST(an_error_answer_is_whole)
 {
     struct buffer out = {0};
-    http_response_error(&out, 431, "the head is too large", 784111777);
+    http_response_error(&out, 431, "the head is too large", true, 784111777);
     assert_text(buffer_slice(&out),
                 "HTTP/1.1 431 Request Header Fields Too Large\r\n"
                 "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
@@ -89,7 +89,7 @@ TEST(an_error_answer_with_a_long_text_is_whole_too)
     int length = -1;
     memset(text, 'x', 1000);
     text[1000] = '\0';
-    http_response_error(&out, 400, text, 0);
+    http_response_error(&out, 400, text, true, 0);
     buffer_append_byte(&out, '\0');
     sscanf(strstr(out.data, "Content-Length"), "Content-Length: %d", &length);
     assert_int_equal(length, strlen(strstr(out.data, "\r\n\r\n") + 4));
