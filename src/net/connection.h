@@ -43,7 +43,7 @@ struct connection {
     bool owes_retry; /* before that the client must be told when to come back */
     bool peer_done;  /* the peer has shut down its side */
     struct deadline deadline;
-    struct http1 *http1;    /* while a request is read or answered; NULL in an idle stream */
+    struct http1 *http1;    /* while a request is read or answered, else NULL */
     struct output *output;  /* bytes that the socket did not take yet; NULL when there are none */
     struct own_stream *own; /* of sse.stream; NULL for a subscriber */
     struct subscriber subscriber; /* its cursor and partial frame serve `own` too */

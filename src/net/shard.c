@@ -4,7 +4,6 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,8 +19,6 @@ enum {
     ACCEPT_PAUSE = 100,    /* milliseconds without accepting when descriptors are out ... */
     TELL_INTERVAL = 10000, /* ... and between two log lines about it */
     INBOX_LIMIT = 64,      /* batches that wait for a shard until senders wait too */
-    RETRY_MINIMUM = 1000,  /* milliseconds told to the clients of a server that ends ... */
-    RETRY_SPREAD = 4000,   /* ... plus up to this, so that they do not all come back at once */
 };
 
 struct listener_watch {
@@ -207,14 +204,6 @@ int shard_listen(struct shard *shard, const struct listeners *listeners)
 
 /* Ending */
 
-int64_t shard_retry(void)
-{
-    uint32_t noise = 0;
-    if (getrandom(&noise, sizeof noise, GRND_NONBLOCK) < 0)
-        noise = (uint32_t)uv_hrtime();
-    return RETRY_MINIMUM + noise % RETRY_SPREAD;
-}
-
 static void drain_connection(struct connection *connection)
 {
     if (connection->state == CONNECTION_STREAMING)
@@ -303,8 +292,11 @@ static void receive_for(struct shard *shard, struct connection *connection, stru
         stream_send(connection, message->frame);
         frame_unref(message->frame);
         break;
-    default:
-        stream_end(connection, message->kind == MESSAGE_LEAVE);
+    case MESSAGE_LEAVE:
+        stream_end(connection, true);
+        break;
+    default: /* MESSAGE_END */
+        stream_end(connection, false);
     }
 }
 

@@ -110,10 +110,6 @@ struct connection *shard_find(const struct shard *shard, connection_id id);
 connection_id shard_register(struct shard *shard, struct connection *connection);
 void shard_unregister(struct shard *shard, connection_id id);
 
-/* What clients whose stream ends are told to wait: milliseconds, each another, so that they do not
- * all come back at once. */
-int64_t shard_retry(void);
-
 /* Milliseconds of the loop's clock. */
 static inline uint64_t shard_now(const struct shard *shard)
 {

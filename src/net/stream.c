@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -11,7 +12,11 @@
 #include "net/http1.h"
 #include "proto/event_stream.h"
 
-enum { PUMP_TURN = 1024 * 1024 }; /* bytes sent to one reader before the others have their turn */
+enum {
+    PUMP_TURN = 1024 * 1024, /* bytes sent to one reader before the others have their turn */
+    RETRY_MINIMUM = 1000,    /* milliseconds until clients of ended streams should come back ... */
+    RETRY_SPREAD = 4000,     /* ... plus up to this, so that they do not all come at once */
+};
 
 /* A stream of its own: a small log that one client reads. */
 struct own_stream {
@@ -104,6 +109,14 @@ void stream_fall_behind(struct connection *connection, struct frame **frames, ui
     connection_watch(connection);
 }
 
+static int64_t jittered_retry(void)
+{
+    uint32_t noise = 0;
+    if (getrandom(&noise, sizeof noise, GRND_NONBLOCK) < 0)
+        noise = (uint32_t)uv_hrtime();
+    return RETRY_MINIMUM + noise % RETRY_SPREAD;
+}
+
 /* Tells the client when to come back, if it is to know and no frame is sent in part. False when
  * nothing more can be sent now. */
 static bool tell_retry(struct connection *connection)
@@ -111,7 +124,7 @@ static bool tell_retry(struct connection *connection)
     if (!connection->owes_retry || connection->subscriber.partial != NULL)
         return true;
     struct buffer text = {0};
-    event_stream_retry(&text, shard_retry());
+    event_stream_retry(&text, jittered_retry());
     struct frame *frame = frame_of_text(buffer_slice(&text), 0);
     buffer_deinit(&text);
     connection->owes_retry = false;

@@ -10,8 +10,7 @@ bool http_is_token_byte(char byte)
     return byte > 0x20 && byte < 0x7f && strchr("\"(),/:;<=>?@[\\]{}", byte) == NULL;
 }
 
-/* Visible bytes, spaces, tabs and obs-text (RFC 9110, 5.5). */
-static bool is_text_byte(char byte)
+bool http_is_text_byte(char byte)
 {
     unsigned char value = (unsigned char)byte;
     return (value >= 0x20 && value != 0x7f) || byte == '\t';
@@ -57,8 +56,8 @@ static bool take_request(struct http_framing *framing, char byte)
     if (framing->part == 0)
         return http_is_token_byte(byte);
     if (framing->part == 1)
-        return byte != '\t' && is_text_byte(byte);
-    return index < strlen(protocol) ? byte == protocol[index] : is_text_byte(byte);
+        return byte != '\t' && http_is_text_byte(byte);
+    return index < strlen(protocol) ? byte == protocol[index] : http_is_text_byte(byte);
 }
 
 /* name ":" value, where neither white space before the colon nor a line that begins with it
@@ -66,7 +65,7 @@ static bool take_request(struct http_framing *framing, char byte)
 static bool take_field(struct http_framing *framing, char byte)
 {
     if (framing->part == 1)
-        return byte == '\r' || is_text_byte(byte);
+        return byte == '\r' || http_is_text_byte(byte);
     if (byte == '\r')
         return is_empty(framing);
     if (byte == ':')
@@ -79,7 +78,7 @@ static bool take_field(struct http_framing *framing, char byte)
 static bool take_size(struct http_framing *framing, char byte)
 {
     if (framing->part == 1)
-        return byte == '\r' || is_text_byte(byte);
+        return byte == '\r' || http_is_text_byte(byte);
     if (byte == '\r')
         return !is_empty(framing);
     if (byte == ';')

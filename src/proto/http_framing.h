@@ -11,9 +11,13 @@
  * one server forgives another reads differently: so each line is held to the grammar of RFC 9112
  * here.
  *
- *   REQUEST --> FIELD ... --empty line--> END, or, if chunked: SIZE --> (body) --> DATA_END -->
- * SIZE ^                                              |
- *                 +------------- trailers -----------------------+ size 0
+ *   REQUEST --> FIELD ... --empty line--> END
+ *                 ^             |
+ *                 |             | chunked: the first time
+ *                 | size 0      v
+ *                 +----------- SIZE --> (body) --> DATA_END --+
+ *                               ^                             |
+ *                               +-----------------------------+
  */
 struct http_framing {
     enum { FRAMING_REQUEST, FRAMING_FIELD, FRAMING_SIZE, FRAMING_DATA_END, FRAMING_END } line;
@@ -41,5 +45,7 @@ bool http_framing_has_begun(const struct http_framing *framing);
 
 /* RFC 9110, 5.6.2. */
 bool http_is_token_byte(char byte);
+/* Of a header's value: visible bytes, spaces, tabs and obs-text (RFC 9110, 5.5). */
+bool http_is_text_byte(char byte);
 
 #endif

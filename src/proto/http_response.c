@@ -1,6 +1,7 @@
 #include "proto/http_response.h"
 
 #include "base/error.h"
+#include "proto/http_framing.h"
 
 static const struct {
     int status;
@@ -126,13 +127,11 @@ void http_response_end(struct buffer *out)
 bool http_header_is_valid(struct slice name, struct slice value)
 {
     for (size_t i = 0; i < name.length; i++) {
-        unsigned char byte = (unsigned char)name.data[i];
-        if (byte <= 0x20 || byte >= 0x7f || strchr("\"(),/:;<=>?@[\\]{}", byte) != NULL)
+        if (!http_is_token_byte(name.data[i]))
             return false;
     }
     for (size_t i = 0; i < value.length; i++) {
-        unsigned char byte = (unsigned char)value.data[i];
-        if ((byte < 0x20 && byte != '\t') || byte == 0x7f)
+        if (!http_is_text_byte(value.data[i]))
             return false;
     }
     return name.length > 0;
