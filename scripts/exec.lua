@@ -5,6 +5,7 @@ local event_reader = require "sse.event_reader"
 local failures = require "sse.failures"
 local lines = require "sse.lines"
 local log = require "sse.log"
+local notes = require "sse.notes"
 local options = require "sse.options"
 local source = require "sse.source"
 
@@ -13,6 +14,8 @@ local M = {}
 local LASTING = 10 -- seconds of a run after which its failure is the first of a row
 local LONGEST_SHOWN = 2000 -- bytes of a line of stderr
 local SHOWN_PER_SECOND = 100 -- lines of stderr
+
+local noted = notes.open "exec"
 
 local function restart_rule(value)
   if type(value) == "boolean" or value == "on-failure" then
@@ -272,6 +275,7 @@ local function run_once(self)
   self.child, self.reading, self.ending, self.unwanted_since = child, 2, false, nil
   self.name = ("%s[%d]"):format(self.title, child:pid())
   log.debug(self.name .. ": runs")
+  self.own.how = nil
   self:run(read_output)
   self:run(read_errors)
   self:wait_for_end()
@@ -284,6 +288,29 @@ local function run_once(self)
   return signal ~= 0 and ("ended by signal %d"):format(signal) or ("ended with status %d"):format(status)
 end
 
+--- Whether the script wants no further run after one that ended "well" or "badly".
+local function is_last(self, how)
+  return self.restart == false or self.restart == "on-failure" and how == "well"
+end
+
+--- Notes how it stands for the script that takes over.
+local function note(self, how)
+  self.own.how, self.own.start_at, self.own.failed = how, self.start_at, self.failures.count
+end
+
+--- Goes on where the same program of the script before was: one that was to run no more, or not yet, is not started by a
+--- reload. What a running script starts is not noted: there may be many that end.
+local function go_on(self)
+  local own, before = {}, nil
+  if core.is_loading() then
+    own, before = noted:take(self.definition)
+  end
+  before = before or {}
+  self.own, self.start_at, self.failures.count = own, before.start_at or core.monotonic(), before.failed or 0
+  self.finished = before.how ~= nil and is_last(self, before.how)
+  note(self, before.how)
+end
+
 --- Decides when the program runs again.
 local function plan(self, problem, seconds)
   local delay = self.backoff
@@ -292,6 +319,7 @@ local function plan(self, problem, seconds)
   end
   if self.ending then
     self.start_at = core.monotonic()
+    note(self, nil)
     return
   elseif problem then
     delay = self.failures:add(delay)
@@ -299,7 +327,9 @@ local function plan(self, problem, seconds)
   -- Many that fail together must not come back together.
   delay = delay * (0.75 + math.random() * 0.5)
   self.start_at = core.monotonic() + delay
-  self.finished = self.restart == false or self.restart == "on-failure" and not problem
+  local how = problem and "badly" or "well"
+  self.finished = is_last(self, how)
+  note(self, how)
   local text = ("%s: %s after %.1f s"):format(self.title, problem or "ended", seconds)
   if self.finished then
     log[problem and "warn" or "info"](text)
@@ -321,6 +351,9 @@ local function supervise(self)
     self.audience:close()
   end
   forget_key(self.definition)
+  if self.stopped then
+    noted:drop(self.own)
+  end
 end
 
 function Handle.__index(handle, name)
@@ -364,7 +397,8 @@ function M.exec(argv, given)
   self.cwd = source.path(checked.cwd or ".")
   self.words = words
   self.key, self.definition = key_of(words, checked)
-  self.failures, self.start_at = failures.new(self.title), core.monotonic()
+  self.failures = failures.new(self.title)
+  go_on(self)
   self:start(supervise)
   return setmetatable({ self }, Handle)
 end

@@ -29,7 +29,10 @@ describe("a request that outlives a reload", function()
 
   after_each(server.stop_all)
 
+  --- The new script has more in it than the old one: numbers of things in one say nothing in the other.
   local function reload()
+    local more = 'for index = 1, 60 do sse.pipe("x" .. index, "y" .. index, print) end\n'
+    router:rewrite((script:gsub("FOLDER", folder):gsub("\n", "\n" .. more, 1)))
     router:kill "sighup"
     router:wait_log "reloaded the script"
   end

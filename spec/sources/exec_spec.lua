@@ -183,6 +183,11 @@ describe("a program", function()
     end
   end)
 
+  it("gets its words as they are: no shell reads them", function()
+    local router = start [[ sse.exec({ "echo", "$HOME *; echo two | cat", "`id`" }, { channel = out, restart = false }) ]]
+    assert.same({ "$HOME *; echo two | cat `id`" }, take(listen(router), 1))
+  end)
+
   it("without standard input sees its end at once", function()
     local router = start [[ sse.exec("cat; echo done", { shell = true, channel = out, restart = false }) ]]
     assert.same({ "done" }, take(listen(router), 1))
@@ -446,6 +451,34 @@ describe("a reload", function()
       end
     end
     assert.is_true(support.is_alive(pid))
+  end)
+
+  it("does not start a program that has ended for good, nor one before its time", function()
+    local folder = files.directory()
+    local text = support.script(([[
+      sse.exec("echo once >> %s/runs", { shell = true, channel = out, restart = false })
+      sse.exec("echo failed >> %s/runs; exit 1", { shell = true, channel = out, backoff = "1h" })
+    ]]):format(folder, folder))
+    local router = server.start(text)
+    router:wait_log "starts again in %d%d"
+    support.wait_file(folder .. "/runs", function(content)
+      return content:find "once" and content:find "failed"
+    end)
+    for _ = 1, 3 do
+      local seen = #router.process.stderr
+      router:kill "sighup"
+      router.process:wait_line("stderr", "reloaded the script", nil, seen + 1)
+    end
+    loop.holds(function()
+      return #files.read(folder .. "/runs") == #"once\nfailed\n"
+    end, 0.3, "no further run")
+    -- The script may change its mind.
+    router:rewrite((text:gsub("restart = false", 'restart = true, backoff = "1h"')))
+    router:kill "sighup"
+    support.wait_file(folder .. "/runs", function(content)
+      return select(2, content:gsub("once", "")) == 2
+    end)
+    assert.equal(1, select(2, files.read(folder .. "/runs"):gsub("failed", "")))
   end)
 
   it("ends a program that the new script does not have", function()

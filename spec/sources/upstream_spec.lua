@@ -169,6 +169,34 @@ describe("sse.upstream", function()
     router:wait_log "%(ECONNRESET%); comes back"
   end)
 
+  it("says so when it has failed ten times in a row, and tries seldom from then on", function()
+    router = server.start(listener(serve(answer "500 Oh"), '{ retry = "1ms" }'))
+    router:wait_log "failed 10 times in a row; tries once in a minute from now on"
+    router:wait_log "status 500; comes back in [6-9]%d%.%d s"
+    assert.equal(10, #heads)
+  end)
+
+  it("does not come back at once with all others: each waits up to half as long again", function()
+    local url = serve(stream("retry: 60000\n\n", true))
+    local text = 'local sse = require "sse"\n' .. ('sse.upstream(%q, print)\n'):format(url):rep(12)
+    router = server.start(text)
+    local delays, shown = {}, 0
+    loop.wait_until(function()
+      delays, shown = {}, 0
+      for delay in router:log():gmatch "comes back in ([%d.]+) s" do
+        shown = shown + 1
+        delays[delay] = tonumber(delay)
+      end
+      return shown == 12
+    end, nil, "all to be told")
+    local different = 0
+    for _, delay in pairs(delays) do
+      different = different + 1
+      assert.is_true(delay >= 60 and delay <= 90, tostring(delay))
+    end
+    assert.is_true(different > 3)
+  end)
+
   it("is open as soon as the head is there, and follows redirects", function()
     local url = serve(answer("307 There", "Location: /other\r\n"), stream())
     router = server.start(listener(url))
