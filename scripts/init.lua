@@ -86,7 +86,14 @@ end
 --- Listens on an address: "HOST:PORT", ":PORT", "[IPV6]:PORT" or "unix:PATH". --listen overrides all.
 ---@param address string
 function sse.listen(address)
-  core.listen(options.argument("sse.listen", 1, "address", address, "string"))
+  options.argument("sse.listen", 1, "address", address, "string")
+  local host, port = address:match "^(.*):(%d+)$"
+  port = tonumber(port or address:match "^%d+$")
+  if not address:find "^unix:" and (not port or port > 65535 or host and host:find "[/%s]") then
+    options.raise(("sse.listen: '%s' is no address to listen on; write HOST:PORT, [IPV6]:PORT or unix:PATH")
+      :format(address))
+  end
+  core.listen(address)
 end
 
 --- Keeps the logs of channels in a database: `sse.store "sqlite:feeds.db"`, before the first channel. An event is
@@ -182,6 +189,7 @@ function sse.file(path, given)
   options.argument("sse.file", 1, "path", path, "string")
   local folder, name = path:match "^(.*/)([^/]+)$"
   local handler = static.handler("/", folder or ".", given)
+  static.warn_missing("sse.file", folder or ".", name or path)
   return function(req)
     return handler(setmetatable({ params = { file = name or path } }, { __index = req }))
   end

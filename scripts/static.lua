@@ -155,10 +155,14 @@ local function answer(req, path, file, checked)
   return 206, { file = file.handle, offset = offset, length = length }, headers
 end
 
---- The root as an absolute path: a relative one begins at the script's folder, not where it was started.
+--- A folder as an absolute path: a relative one begins at the script's folder, not where it was started.
+local function absolute(folder)
+  return folder:sub(1, 1) == "/" and folder or core.script_dir() .. "/" .. folder
+end
+
 local function resolve(root)
   options.argument("sse.static", 2, "folder", root, "string")
-  local path = root:sub(1, 1) == "/" and root or core.script_dir() .. "/" .. root
+  local path = absolute(root)
   local file, message, code = core.file_open(path, ".")
   if file then
     file:close()
@@ -166,6 +170,16 @@ local function resolve(root)
     options.raise(("sse.static: cannot serve the folder '%s': %s"):format(path, message))
   end
   return path
+end
+
+--- Tells the log of a file that is not there now: it may come later, but more likely its name is misspelt.
+function M.warn_missing(what, folder, name)
+  local file, message = core.file_open(absolute(folder), name)
+  if file then
+    file:close()
+  else
+    core.log("warn", ("%s%s: cannot read '%s': %s"):format(core.place(), what, name, message))
+  end
 end
 
 --- Handler for the routes of `patterns`.

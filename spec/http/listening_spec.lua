@@ -222,9 +222,25 @@ describe("the router ends with status 3 and says why", function()
   end)
 
   it("with the line of the script that asked for it", function()
-    local directory = files.directory { ["feed.lua"] = 'local sse = require "sse"\nsse.listen "nowhere"\n' }
+    local directory = files.directory { ["feed.lua"] = 'local sse = require "sse"\nsse.listen "192.0.2.1:0"\n' }
     local result = server.run { directory .. "/feed.lua" }
     assert.equal(3, result.status)
-    assert.matches("feed.lua:2: 'nowhere' is no address to listen on", result.stderr, 1, true)
+    assert.matches("feed.lua:2: cannot listen on 192.0.2.1:0", result.stderr, 1, true)
+  end)
+end)
+
+describe("sse.listen", function()
+  it("refuses what is no address where it is written, for --check, too", function()
+    for _, address in ipairs {
+      "nowhere", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", "[::1]", "http://127.0.0.1:80", "a b:80", "",
+    } do
+      local result = server.run { "--check", "-e", ('local sse = require "sse"\nsse.listen %q'):format(address) }
+      assert.equal(1, result.status, address)
+      assert.matches(":2: sse.listen: '" .. address .. "' is no address to listen on", result.stderr, 1, true)
+    end
+    for _, address in ipairs { "a.example:80", ":0", "8080", "[::1]:65535", "::1:80", "unix:feed.sock" } do
+      local result = server.run { "--check", "-e", ('require "sse".listen %q'):format(address) }
+      assert.same({ 0, "" }, { result.status, result.stderr }, address)
+    end
   end)
 end)

@@ -101,6 +101,7 @@ sse.get("/missing", sse.file "missing.html")
   for _, path in ipairs { "/files/../script.lua/..", "/files/%2e%2e/x", "/files/..%2f..%2fetc/passwd" } do
     assert.is_true(http.get(router.port, path).status >= 400, path)
   end
+  router:wait_log "warn  %S*script.lua:%d+: sse.file: cannot read 'missing.html': No such file or directory"
 end)
 
 it("sse.array marks a table and gives it back", function()
