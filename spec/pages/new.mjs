@@ -7,7 +7,7 @@ const plays = {
     await page.waitForSelector("#state[data-state=live]");
     await page.fill("[name=text]", "<i>hello</i>");
     await page.click("#form button");
-    await page.waitForSelector("#events li");
+    await page.waitForFunction(() => document.querySelectorAll("#events li").length === 2);
     return page.$$eval("#events li", (all) => all.map((item) => item.textContent));
   },
   async private(page) {
