@@ -6,6 +6,7 @@ local files = require "spec.support.files"
 local http = require "spec.support.http"
 local loop = require "spec.support.loop"
 local server = require "spec.support.server"
+local support = require "spec.http.support"
 
 local function open(router, query, options)
   options = options or {}
@@ -26,6 +27,42 @@ end
 
 describe("heartbeats", function()
   after_each(server.stop_all)
+
+  it("may be what finds that a client has gone", function()
+    -- With one loop for all, heartbeats are due before the loop looks at sockets when the script has been busy.
+    local router = feeds.start([[
+      local open = 0
+      sse.get("/own", function()
+        return sse.stream(function(client)
+          open = open + 1
+          local _ <close> = sse.defer(function() open = open - 1 end)
+          sse.sleep "1h"
+        end, { heartbeat = "20ms" })
+      end)
+      sse.get("/open", function() return { open = open } end)
+    ]], { threads = 0 })
+    local clients = {}
+    for index = 1, 10 do
+      clients[index] = http.connect(router.port)
+      clients[index]:request("GET", "/own")
+      clients[index]:wait_bytes(1)
+      clients[index + 10] = http.connect(router.port)
+      clients[index + 10]:request("GET", "/stream?channels=a&heartbeat=20ms")
+      clients[index + 10]:wait_bytes(1)
+    end
+    local busy = http.connect(router.port)
+    busy:request("GET", "/busy?seconds=0.3")
+    busy:flush()
+    loop.holds(function() return busy.received == 0 end, 0.1, "the script is busy")
+    for _, client in ipairs(clients) do
+      client:reset()
+    end
+    assert.equal(204, busy:receive_response().status)
+    feeds.wait_subscribers(router, "a", 0)
+    support.eventually("their coroutines to end", function()
+      return http.get(router.port, "/open"):json().open == 0
+    end)
+  end)
 
   it("come in the interval asked for, to every silent stream and to no other", function()
     local router = feeds.start([[

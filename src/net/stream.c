@@ -358,7 +358,10 @@ void stream_deadline(struct connection *connection)
                  shard->options->stall_timeout / 1000);
         connection_close(connection);
     } else if (connection->own != NULL) {
+        unsigned heartbeat = connection->own->heartbeat;
         connection_write(connection, frame_wire(shard->heartbeat, connection->chunked));
-        connection_expect(connection, connection->own->heartbeat);
+        /* That may have closed the connection, or have found the socket full. */
+        connection_expect(connection,
+                          connection->output != NULL ? shard->options->stall_timeout : heartbeat);
     }
 }
