@@ -32,10 +32,26 @@ static void watch_expiry(struct router *router)
         uv_timer_start(&router->expiry, on_expiry, wait, 0);
 }
 
+/* Both halves on one loop: what each has for the other goes over at once, without a turn of the
+ * loop. What comes of that waits for the next turn, so that neither can keep the loop from its
+ * sockets. */
+static void exchange_locally(struct router *router)
+{
+    struct shard *shard = &router->workers[0].shard;
+    shard_flush(shard);
+    mailbox_deliver(&router->inbox);
+    relay_flush(router);
+    mailbox_deliver(&shard->inbox);
+    shard_flush(shard);
+}
+
 static void on_prepare(uv_prepare_t *prepare)
 {
-    watch_expiry(prepare->data);
-    relay_flush(prepare->data);
+    struct router *router = prepare->data;
+    if (router->config->threads == 0 && !router->ended)
+        exchange_locally(router);
+    watch_expiry(router);
+    relay_flush(router);
 }
 
 /* The script goes on thinking: what it has published so far leaves. */
@@ -61,8 +77,13 @@ static int open_worker(struct router *router, unsigned index)
             return error;
     }
     outbox_init(&worker->outbox, &worker->shard.inbox);
-    return shard_init(&worker->shard, index, loop, &router->config->shard, &router->admission,
-                      &router->inbox);
+    int error = shard_init(&worker->shard, index, loop, &router->config->shard, &router->admission,
+                           &router->inbox);
+    if (error == 0 && router->config->threads == 0) {
+        mailbox_make_local(&worker->shard.inbox);
+        mailbox_make_local(&router->inbox);
+    }
+    return error;
 }
 
 static void *run_worker(void *context)

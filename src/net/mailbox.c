@@ -33,6 +33,11 @@ static void on_wake(uv_poll_t *poll, int status, int events)
     mailbox_deliver(mailbox);
 }
 
+static void on_idle(uv_idle_t *idle)
+{
+    mailbox_deliver(idle->data);
+}
+
 int mailbox_init(struct mailbox *mailbox, uv_loop_t *loop, unsigned limit,
                  const struct mailbox_receiver *receiver)
 {
@@ -43,9 +48,15 @@ int mailbox_init(struct mailbox *mailbox, uv_loop_t *loop, unsigned limit,
     mailbox->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (mailbox->wake < 0)
         return -errno;
-    mailbox->poll.data = mailbox;
+    mailbox->poll.data = mailbox->idle.data = mailbox;
+    uv_idle_init(loop, &mailbox->idle);
     int error = uv_poll_init(loop, &mailbox->poll, mailbox->wake);
     return error != 0 ? error : uv_poll_start(&mailbox->poll, UV_READABLE, on_wake);
+}
+
+void mailbox_make_local(struct mailbox *mailbox)
+{
+    mailbox->local = true;
 }
 
 void mailbox_own(struct mailbox *mailbox)
@@ -63,6 +74,8 @@ static struct batch *take_all(struct mailbox *mailbox)
     mailbox->count = 0;
     pthread_cond_broadcast(&mailbox->space);
     pthread_mutex_unlock(&mailbox->mutex);
+    if (mailbox->local)
+        uv_idle_stop(&mailbox->idle);
     return first;
 }
 
@@ -90,6 +103,7 @@ void mailbox_close(struct mailbox *mailbox)
         next = batch->next;
         batch_free(batch);
     }
+    uv_close((uv_handle_t *)&mailbox->idle, NULL);
     uv_close((uv_handle_t *)&mailbox->poll, NULL);
 }
 
@@ -141,7 +155,9 @@ static bool post(struct mailbox *mailbox, struct batch *batch, bool *first, bool
     }
     *full = own && mailbox->limit > 0 && mailbox->count >= mailbox->limit;
     /* Inside the lock: the owner closes the descriptor only after it has set `closed`. */
-    if (open && *first)
+    if (open && *first && mailbox->local)
+        uv_idle_start(&mailbox->idle, on_idle);
+    else if (open && *first)
         eventfd_write(mailbox->wake, 1);
     pthread_mutex_unlock(&mailbox->mutex);
     return open;

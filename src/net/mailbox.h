@@ -21,6 +21,8 @@ struct mailbox_receiver {
 struct mailbox {
     uv_poll_t poll; /* of `wake` */
     int wake;       /* an eventfd. uv_async_send spins when it meets its receiver at work */
+    uv_idle_t idle; /* runs while something waits in a local mailbox */
+    bool local;     /* all senders are on the owner's thread: nobody needs to be woken */
     pthread_mutex_t mutex;
     pthread_cond_t space;
     pthread_t owner;
@@ -36,6 +38,8 @@ struct mailbox {
  * 0 for no limit. A sender on the owner's own thread delivers at once instead. */
 int mailbox_init(struct mailbox *mailbox, uv_loop_t *loop, unsigned limit,
                  const struct mailbox_receiver *receiver);
+/* All senders are and stay on the owner's thread. To be called before anything is sent. */
+void mailbox_make_local(struct mailbox *mailbox);
 /* The calling thread is the owner from now on. */
 void mailbox_own(struct mailbox *mailbox);
 /* Receives all that waits. Owner only. */

@@ -32,6 +32,11 @@ void shard_tell(struct shard *shard, const struct message *message)
     outbox_push(&shard->outbox, message);
 }
 
+void shard_flush(struct shard *shard)
+{
+    outbox_flush(&shard->outbox);
+}
+
 /* Connections by id */
 
 struct connection *shard_find(const struct shard *shard, connection_id id)
@@ -327,7 +332,7 @@ static void on_end_of_batch(void *context)
 
 static void on_prepare(uv_prepare_t *prepare)
 {
-    outbox_flush(&((struct shard *)prepare->data)->outbox);
+    shard_flush(prepare->data);
 }
 
 /* Life */

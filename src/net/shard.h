@@ -103,6 +103,8 @@ void shard_deinit(struct shard *shard);
 
 /* Sends a message to the script thread. */
 void shard_tell(struct shard *shard, const struct message *message);
+/* Hands over what was told; each turn of the loop does so at its end. */
+void shard_flush(struct shard *shard);
 
 /* The connection of that id, or NULL when it is gone. */
 struct connection *shard_find(const struct shard *shard, connection_id id);

@@ -1,6 +1,7 @@
 #include "support/unit.h"
 
 #include <stdlib.h>
+#include <sys/eventfd.h>
 
 #include "net/mailbox.h"
 
@@ -161,6 +162,25 @@ TEST(the_owner_delivers_to_itself_instead_of_waiting)
     close_office(&office);
 }
 
+TEST(a_local_mailbox_receives_in_the_next_turn_and_wakes_nobody)
+{
+    struct office office;
+    struct sender sender = {.name = 1, .count = 100, .per_batch = 10};
+    eventfd_t woken;
+    open_office(&office, 0, 200);
+    mailbox_make_local(&office.mailbox);
+    outbox_init(&sender.outbox, &office.mailbox);
+    for (unsigned turn = 1; turn <= 2; turn++) {
+        office.last[1] = 0;
+        send_all(&sender);
+        assert_int_equal(eventfd_read(office.mailbox.wake, &woken), -1);
+        uv_run(&office.loop, UV_RUN_NOWAIT);
+        assert_int_equal(office.received, turn * 100);
+    }
+    outbox_deinit(&sender.outbox);
+    close_office(&office);
+}
+
 /* A message that carries something; the sanitizer counts what is never released. */
 static void push_frame(struct outbox *outbox)
 {
@@ -234,6 +254,7 @@ RUN_TESTS(cmocka_unit_test(messages_of_one_sender_come_in_order),
           cmocka_unit_test(messages_of_several_threads_all_come),
           cmocka_unit_test(a_full_mailbox_blocks_its_senders),
           cmocka_unit_test(the_owner_delivers_to_itself_instead_of_waiting),
+          cmocka_unit_test(a_local_mailbox_receives_in_the_next_turn_and_wakes_nobody),
           cmocka_unit_test(what_is_never_received_is_released),
           cmocka_unit_test(closing_wakes_those_who_wait),
           cmocka_unit_test(messages_release_what_they_carry))
