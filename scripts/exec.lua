@@ -298,8 +298,8 @@ local function note(self, how)
   self.own.how, self.own.start_at, self.own.failed = how, self.start_at, self.failures.count
 end
 
---- Goes on where the same program of the script before was: one that was to run no more, or not yet, is not started by a
---- reload. What a running script starts is not noted: there may be many that end.
+--- Goes on where the same program of the script before was: one that was to run no more, or not yet, is not started
+--- by a reload. What a running script starts is not noted: there may be many that end.
 local function go_on(self)
   local own, before = {}, nil
   if core.is_loading() then

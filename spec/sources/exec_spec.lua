@@ -184,7 +184,9 @@ describe("a program", function()
   end)
 
   it("gets its words as they are: no shell reads them", function()
-    local router = start [[ sse.exec({ "echo", "$HOME *; echo two | cat", "`id`" }, { channel = out, restart = false }) ]]
+    local router = start [[
+      sse.exec({ "echo", "$HOME *; echo two | cat", "`id`" }, { channel = out, restart = false })
+    ]]
     assert.same({ "$HOME *; echo two | cat `id`" }, take(listen(router), 1))
   end)
 
