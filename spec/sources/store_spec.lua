@@ -142,6 +142,29 @@ describe("a source of a durable channel whose disk fails for a while", function(
     assert_whole(60)
   end)
 
+  it("is a tail whose script publishes while it is loaded, disk or no disk", function()
+    files.write(folder .. "/log", "")
+    local text = ([[
+      local loads = sse.channel "loads"
+      for number = 1, 5 do loads:publish(tostring(number)) end
+      sse.tail("%s/log", { channel = out, from = "start" })
+    ]]):format(folder)
+    start_second(text)
+    local log = assert(io.open(folder .. "/log", "a"))
+    log:setvbuf "no"
+    local written = 0
+    for _ = 1, 10 do
+      log:write(table.concat(support.numbers(written + 1, written + 60), "\n"), "\n")
+      written = written + 60
+      loop.eventually(function()
+        return http.get(second.port, "/stats"):json().published > written - 50
+      end, nil, "some of the lines")
+      reload()
+    end
+    log:close()
+    assert_whole(written)
+  end)
+
   for _, parse in ipairs { "line", "sse" } do
     it("is a program's output of kind " .. parse .. ", also when the script is loaded anew meanwhile", function()
       files.write(folder .. "/go", "")

@@ -138,19 +138,30 @@ static void apply_result(struct pipeline *pipeline, const struct store_result *r
     }
 }
 
-void publication_results(struct vm *vm)
+static void take_results(struct pipeline *pipeline)
 {
     struct store_result result;
-    struct pipeline *pipeline = vm->pipeline;
     while (pipeline->store != NULL && store_take_result(pipeline->store, &result))
         apply_result(pipeline, &result);
+}
+
+void publication_results(struct vm *vm)
+{
+    take_results(vm->pipeline);
     publication_advance(vm);
 }
 
 void publication_decide_all(struct vm *vm)
 {
-    store_wait(vm->pipeline->store);
-    publication_results(vm);
+    struct pipeline *pipeline = vm->pipeline;
+    store_wait(pipeline->store);
+    take_results(pipeline);
+    /* Tasks of a script that is being replaced must not go on behind the back of the new one, which
+     * has read already how far they are. */
+    if (vm->previous == NULL)
+        publication_advance(vm);
+    else
+        uv_async_send(&pipeline->async);
 }
 
 void publication_drop_all(struct pipeline *pipeline)
