@@ -62,8 +62,8 @@ void publication_await(struct publication *publication, struct task *task);
 void publication_advance(struct vm *vm);
 /* The store may have results: takes them, and advances. */
 void publication_results(struct vm *vm);
-/* Blocks until everything is decided that waits for the disk. In a script that is loaded in the place
- * of another it goes into the log soon after. */
+/* Blocks until everything is decided that waits for the disk. In a script that is loaded in the
+ * place of another it goes into the log soon after. */
 void publication_decide_all(struct vm *vm);
 /* Lets go of what is still not in the log. */
 void publication_drop_all(struct pipeline *pipeline);
