@@ -104,22 +104,25 @@ end
 
 --- One JSON value a line. With an Idempotency-Key, each line has its own: the key and the line's number.
 local function read_lines(req, fields)
-  local events = { is_batch = true }
-  for line in req.body:gmatch "[^\r\n]+" do
-    local number = #events + 1
-    local value, message = json.decode(line)
-    if message then
-      return nil, ("line %d is no JSON: %s"):format(number, message)
+  local events, places, place = { is_batch = true }, {}, 0
+  for line in req.body:gmatch "([^\n]*)\n?" do
+    place = place + 1
+    if line:find "%S" then
+      local value, message = json.decode(line)
+      if message then
+        return nil, ("line %d is no JSON: %s"):format(place, message)
+      end
+      local number, event = #events + 1, event_of(value, fields)
+      if fields.idempotency_key and event.idempotency_key == fields.idempotency_key then
+        event.idempotency_key = fields.idempotency_key .. "/" .. number
+      end
+      events[number], places[number] = event, place
     end
-    local event = event_of(value, fields)
-    if fields.idempotency_key and event.idempotency_key == fields.idempotency_key then
-      event.idempotency_key = fields.idempotency_key .. "/" .. number
-    end
-    events[number] = event
   end
   if #events == 0 then
     return nil, "the body has no lines"
   end
+  events.places = places -- their lines in the body, of which some may be empty
   return events
 end
 
@@ -192,7 +195,7 @@ local function publish_batch(channel, events)
   for index, event in ipairs(events) do
     local problem, status = problem_of(channel, event)
     if problem then
-      return status, { error = ("line %d: %s"):format(index, problem) }
+      return status, { error = ("line %d: %s"):format(events.places[index], problem) }
     end
   end
   local begun, published = {}, json.array {}

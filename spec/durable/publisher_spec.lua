@@ -135,6 +135,8 @@ describe("the publishing endpoint", function()
       { "data=%ff", form_type, "UTF-8" },
       { "x", { Event = "caf\xe9" }, "UTF-8" },
       { '{"data":1,"id":"a\\u0000b"}', json_type, "line break or NUL" },
+      { '{"a":1}\r\n\n\n{bad\n', { ["Content-Type"] = "application/x-ndjson" }, "line 4 is no JSON" },
+      { '\n{"data":1,"id":"latest"}', { ["Content-Type"] = "application/x-ndjson" }, "line 2: an event's id may not" },
       { '{"data":1,"retry":"soon"}', json_type, "duration" },
       { '{"data":1,"retry":-1}', json_type, "duration" },
       { "data=1&retry=x", form_type, "duration" },
