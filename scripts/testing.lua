@@ -291,7 +291,9 @@ function M.start(script, options)
     self.status = signal == 0 and status or 128 + signal
   end)
   if not process then
-    raise(("cannot start %s: %s"):format(program, pid))
+    close(stdout)
+    close(stderr)
+    raise(("cannot start %s: %s; $SSE_ROUTER names it when it is not in the path"):format(program, pid))
   end
   self.process, self.pid = process, pid
   running[self] = true

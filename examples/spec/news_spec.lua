@@ -1,6 +1,7 @@
 -- How to test a script of your own, with busted and lua-luv:
 --   sse-router --types types            writes types/sse/testing.lua
---   LUA_PATH='types/?.lua;;' busted     runs spec/*_spec.lua; SSE_ROUTER names the program if it is not in the path
+--   LUA_PATH='types/?.lua;;' busted --lua=lua5.4
+--                                       runs spec/*_spec.lua; SSE_ROUTER names the program if it is not in the path
 
 local testing = require "sse.testing"
 

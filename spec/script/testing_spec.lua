@@ -104,6 +104,14 @@ describe("sse.testing", function()
     end, 10, "the router's end")
   end)
 
+  it("says that there is no such program, and lets its process end well", function()
+    local result = process.run({ "lua5.4", "-e", [[
+      local testing = dofile "scripts/testing.lua"
+      testing.start("feeds.lua", { router = "/nowhere/sse-router" })]] }, { seconds = 10 })
+    assert.same({ 1, 0 }, { result.status, result.signal })
+    assert.matches("cannot start /nowhere/sse-router: ENOENT", result.stderr, 1, true)
+  end)
+
   it("is found by the specs of examples/spec, as --types wrote it", function()
     local folder = files.directory()
     assert.equal(0, server.run({ "--types", folder }).status)

@@ -34,15 +34,17 @@ describe("annotations", function()
   end)
 
   it("are written where an editor wants them", function()
-    local folder = files.directory {}
+    local folder = files.directory {} .. "/types" -- not there yet
     local result = server.run { "--types", folder }
     assert.equal(0, result.status)
     assert.equal(files.read "types/sse.lua", files.read(folder .. "/sse.lua"))
+    assert.equal(files.read "scripts/testing.lua", files.read(folder .. "/sse/testing.lua"))
+    assert.equal(0, server.run({ "--types", folder }).status)
   end)
 
   it("says what is wrong when they cannot be written", function()
     local result = server.run { "--types", "/nowhere/at/all" }
     assert.equal(2, result.status)
-    assert.matches("cannot write '/nowhere/at/all/sse.lua'", result.stderr, 1, true)
+    assert.matches("cannot write '/nowhere/at/all/sse.lua': No such file or directory", result.stderr, 1, true)
   end)
 end)

@@ -1,5 +1,6 @@
 #include "app/config.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <limits.h>
 #include <math.h>
@@ -230,8 +231,11 @@ static bool write_library_file(int *status, const char *folder, const char *name
     bool ok = file != NULL && fwrite(text->text, 1, text->length, file) == text->length;
     if (file != NULL && fclose(file) != 0)
         ok = false;
-    if (!ok)
-        return fail(status, "cannot write '%s'", path);
+    if (!ok) {
+        char why[4200];
+        snprintf(why, sizeof why, "'%s': %s", path, strerror(errno));
+        return fail(status, "cannot write %s", why);
+    }
     printf("wrote %s\n", path);
     return true;
 }
@@ -241,10 +245,11 @@ static bool write_library_file(int *status, const char *folder, const char *name
 static bool write_types(int *status, const char *folder)
 {
     char modules[4096];
+    mkdir(folder, 0777); /* it may be there already; else the writing fails */
     if (!write_library_file(status, folder, "sse.lua", "annotations"))
         return false;
     snprintf(modules, sizeof modules, "%s/sse", folder);
-    mkdir(modules, 0777); /* it may be there already; else the writing fails */
+    mkdir(modules, 0777);
     if (write_library_file(status, folder, "sse/testing.lua", "testing"))
         *status = 0;
     return false;
