@@ -84,6 +84,33 @@ describe("a store", function()
     assert.is_truthy(refuse(database):find("is damaged", 1, true))
   end)
 
+  it("is left alone by --check, also while a router uses it", function()
+    local router = support.start()
+    assert.equal(201, support.post(router, "a", "x").status)
+    local folder, before = router.database:match "^(.*)/", support.stats(router)
+    local text = [[
+      local sse = require "sse"
+      sse.store "sqlite:%s"
+      sse.channel("a", { history = 1 })
+      sse.publish("a", "never")
+      assert(sse.channel("a").length == 1)
+    ]]
+    local temporary = files.directory()
+    for _, path in ipairs { router.database, folder .. "/other.db" } do
+      local result = server.run({ "--check", "-e", text:format(path) }, { env = { TMPDIR = temporary } })
+      assert.same({ 0, "" }, { result.status, result.stderr })
+    end
+    assert.is_nil(files.read(folder .. "/other.db"))
+    assert.is_nil((uv.fs_scandir_next(uv.fs_scandir(temporary))))
+    for path, problem in pairs { [folder] = "Is a directory", [folder .. "/none/x.db"] = "No such file or directory" } do
+      local result = server.run { "--check", "-e", text:format(path) }
+      assert.equal(1, result.status)
+      assert.matches(":2: sse.store: cannot open " .. path .. " for writing: " .. problem, result.stderr, 1, true)
+    end
+    router = support.restart(router)
+    assert.equal(before.channels, support.stats(router).channels)
+  end)
+
   it("takes an empty file", function()
     local router = support.start(nil, { database = files.directory { ["feeds.db"] = "" } .. "/feeds.db" })
     assert.equal(201, support.post(router, "a", "x").status)

@@ -271,7 +271,7 @@ static bool apply(struct config *config, int code, int *status)
     case CODE_LEVEL:
         return set_level(status, optarg);
     case CODE_CHECK:
-        return config->check = true;
+        return config->check = config->vm.check = true;
     case CODE_TYPES:
         return write_types(status, optarg);
     case CODE_WATCH:

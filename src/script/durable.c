@@ -8,6 +8,7 @@
 #include "script/call.h"
 #include "script/channel.h"
 #include "script/event.h"
+#include "script/scratch.h"
 
 enum { CLOSING_ROUNDS = 100 }; /* of publications that others' ends lead to */
 
@@ -45,6 +46,7 @@ void pipeline_deinit(struct pipeline *pipeline)
 {
     if (pipeline->store != NULL)
         close_store(pipeline);
+    scratch_free(pipeline->scratch);
     idempotency_deinit(&pipeline->idempotency);
     free(pipeline->path);
 }
@@ -64,12 +66,18 @@ static void open_store(lua_State *L, struct pipeline *pipeline, const char *path
 {
     struct vm *vm = vm_of(L);
     char message[512];
+    const char *file = path;
     if (vm->hub->sequence > 0 || vm->hub->channel_count > 0)
         call_raise(L, "sse.store must come before the first channel");
+    if (vm->options.check) {
+        file = pipeline->scratch = scratch_new(path, message, sizeof message);
+        if (file == NULL)
+            call_raise(L, "sse.store: %s", message);
+    }
     uv_async_init(vm->loop, &pipeline->async, on_async);
     uv_unref((uv_handle_t *)&pipeline->async);
     pipeline->async.data = pipeline;
-    if (store_open(&pipeline->store, path, on_ready, &pipeline->async, message, sizeof message) !=
+    if (store_open(&pipeline->store, file, on_ready, &pipeline->async, message, sizeof message) !=
         0) {
         uv_close((uv_handle_t *)&pipeline->async, NULL);
         call_raise(L, "sse.store: %s", message);

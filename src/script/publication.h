@@ -15,6 +15,7 @@ struct pipeline {
     struct vm *vm;            /* the script that runs now */
     struct store *store;      /* of sse.store; NULL when logs are in memory alone */
     char *path;               /* of the store */
+    char *scratch;            /* the file that stands for it with --check, or NULL */
     bool is_default;          /* the store is for channels that do not say */
     uv_async_t async;         /* the writer's thread has results */
     uint64_t reserved;        /* sequences up to here may be given, as far as the store knows */

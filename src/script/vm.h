@@ -54,6 +54,7 @@ struct vm_options {
     unsigned budget;     /* milliseconds of Lua for one entry; 0 for no limit */
     size_t memory;       /* bytes of the Lua state; 0 for no limit */
     bool debug_gc;       /* a full collection after each entry */
+    bool check;          /* the script is only looked at: nothing outside may change */
     const char *scripts; /* a folder that overrides the embedded library, or NULL */
 };
 
