@@ -7,7 +7,10 @@ local M = {}
 local timeout = 60 -- seconds; a server under valgrind is slow
 local kept -- the connection for POSTs
 
-local function connect(port)
+--- Opens a connection and says nothing.
+---@param port integer
+---@return table socket
+function M.connect(port)
   local connection = assert(socket.connect("127.0.0.1", port))
   connection:settimeout(timeout)
   return connection
@@ -30,7 +33,7 @@ end
 ---@param body string
 ---@return integer status
 function M.post(port, path, body)
-  kept = kept or connect(port)
+  kept = kept or M.connect(port)
   assert(kept:send(("POST %s HTTP/1.1\r\nHost: bench\r\nContent-Length: %d\r\n\r\n%s"):format(path, #body, body)))
   local status, length = read_head(kept)
   if length and length > 0 then assert(kept:receive(length)) end
@@ -42,7 +45,7 @@ end
 ---@param path string
 ---@return string body
 function M.get(port, path)
-  local connection = connect(port)
+  local connection = M.connect(port)
   assert(connection:send(("GET %s HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n"):format(path)))
   local _, length = read_head(connection)
   local body = assert(connection:receive(length or "*a"))
@@ -55,7 +58,7 @@ end
 ---@param path string
 ---@return table socket
 function M.subscribe(port, path)
-  local connection = connect(port)
+  local connection = M.connect(port)
   assert(connection:send(("GET %s HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n"):format(path)))
   local status = read_head(connection)
   if status ~= 200 then error(("%s was answered %d"):format(path, status)) end

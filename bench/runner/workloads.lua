@@ -137,6 +137,16 @@ M.all = {
     unit = "us",
   },
   {
+    name = "spread-thread",
+    title = "through a handler, with a thread for I/O on the same core",
+    mode = "spread",
+    options = { subscribers = 10000 },
+    targets = { "bare", "router" },
+    server_options = { "--threads", "1" },
+    figure = "cpu_us_per_delivery",
+    unit = "us",
+  },
+  {
     name = "connect",
     title = "a new subscription",
     mode = "connect",

@@ -126,93 +126,95 @@ describe("heartbeats", function()
   end)
 end)
 
-describe("while the script is busy", function()
-  local router, folder
+for _, threads in ipairs { 1, 0 } do
+  describe(("while the script is busy, with %d I/O threads"):format(threads), function()
+    local router, folder
 
-  -- The handler thinks for at least half a second, and until the spec has seen what it wants to see.
-  local thinking = [[
-    local started = 0
+    -- The handler thinks for at least half a second, and until the spec has seen what it wants to see.
+    local thinking = [[
+      local started = 0
 
-    local function is_enough()
-      local file = io.open(os.getenv "FOLDER" .. "/enough " .. started)
-      return file and file:close()
-    end
+      local function is_enough()
+        local file = io.open(os.getenv "FOLDER" .. "/enough " .. started)
+        return file and file:close()
+      end
 
-    local function think()
-      started = started + 1
-      sse.log.info("thinking " .. started)
-      local from = os.clock()
-      repeat
-        for _ = 1, 100000 do end
-      until os.clock() - from > .5 and is_enough()
-    end
+      local function think()
+        started = started + 1
+        sse.log.info("thinking " .. started)
+        local from = os.clock()
+        repeat
+          for _ = 1, 100000 do end
+        until os.clock() - from > .5 and is_enough()
+      end
 
-    sse.get("/think", function() think() return 204 end)
-    sse.get("/say-and-think", function()
-      sse.publish("a", { data = { n = 1 } })
-      think()
-      sse.publish("a", { data = { n = 2 } })
-      return 204
+      sse.get("/think", function() think() return 204 end)
+      sse.get("/say-and-think", function()
+        sse.publish("a", { data = { n = 1 } })
+        think()
+        sse.publish("a", { data = { n = 2 } })
+        return 204
+      end)
+    ]]
+
+    before_each(function()
+      folder = files.directory()
+      router = feeds.start(thinking, { threads = threads, env = { FOLDER = folder } })
     end)
-  ]]
 
-  before_each(function()
-    folder = files.directory()
-    router = feeds.start(thinking, { threads = 1, env = { FOLDER = folder } })
+    after_each(server.stop_all)
+
+    --- Starts a busy handler and gives its connection once it is at it.
+    local function make_busy(path)
+      local busy = http.connect(router.port)
+      busy:request("GET", path or "/think")
+      router:wait_log "thinking 1"
+      return busy
+    end
+
+    --- Lets the busy handler end, which has not answered so far.
+    local function finish(busy, number)
+      assert.equal(0, busy.received)
+      files.write(("%s/enough %d"):format(folder, number or 1), "")
+      assert.equal(204, busy:receive_response().status)
+    end
+
+    it("streams have their heartbeats", function()
+      local reader = open(router, "channels=a&heartbeat=50ms")
+      local busy = make_busy()
+      wait_heartbeats(reader, heartbeats(reader) + 4)
+      finish(busy)
+    end)
+
+    it("slow readers get what is pending for them", function()
+      local reader = open(router, "channels=a", { receive_buffer = 8192 })
+      reader:pause()
+      feeds.burst(router, "a", 100, 1, 20000)
+      local busy = make_busy()
+      reader:resume()
+      reader:take(100)
+      finish(busy)
+    end)
+
+    it("events published before reach their readers", function()
+      local reader = open(router, "channels=a")
+      local publisher, second = http.connect(router.port), http.connect(router.port)
+      local first = make_busy()
+      -- Both wait for the script now, in this order.
+      publisher:request("POST", "/publish", {}, { { channel = "a", data = { n = 1 } } })
+      second:request("GET", "/think")
+      finish(first)
+      assert.equal(1, feeds.numbers({ reader:next() })[1])
+      finish(second, 2)
+    end)
+
+    it("events that it has published itself reach their readers", function()
+      local reader = open(router, "channels=a")
+      local busy = make_busy "/say-and-think"
+      assert.same({ 1 }, feeds.numbers { reader:next() })
+      assert.equal(0, reader:pending())
+      finish(busy)
+      assert.same({ 2 }, feeds.numbers { reader:next() })
+    end)
   end)
-
-  after_each(server.stop_all)
-
-  --- Starts a busy handler and gives its connection once it is at it.
-  local function make_busy(path)
-    local busy = http.connect(router.port)
-    busy:request("GET", path or "/think")
-    router:wait_log "thinking 1"
-    return busy
-  end
-
-  --- Lets the busy handler end, which has not answered so far.
-  local function finish(busy, number)
-    assert.equal(0, busy.received)
-    files.write(("%s/enough %d"):format(folder, number or 1), "")
-    assert.equal(204, busy:receive_response().status)
-  end
-
-  it("streams have their heartbeats", function()
-    local reader = open(router, "channels=a&heartbeat=50ms")
-    local busy = make_busy()
-    wait_heartbeats(reader, heartbeats(reader) + 4)
-    finish(busy)
-  end)
-
-  it("slow readers get what is pending for them", function()
-    local reader = open(router, "channels=a", { receive_buffer = 8192 })
-    reader:pause()
-    feeds.burst(router, "a", 100, 1, 20000)
-    local busy = make_busy()
-    reader:resume()
-    reader:take(100)
-    finish(busy)
-  end)
-
-  it("events published before reach their readers", function()
-    local reader = open(router, "channels=a")
-    local publisher, second = http.connect(router.port), http.connect(router.port)
-    local first = make_busy()
-    -- Both wait for the script now, in this order.
-    publisher:request("POST", "/publish", {}, { { channel = "a", data = { n = 1 } } })
-    second:request("GET", "/think")
-    finish(first)
-    assert.equal(1, feeds.numbers({ reader:next() })[1])
-    finish(second, 2)
-  end)
-
-  it("events that it has published itself reach their readers", function()
-    local reader = open(router, "channels=a")
-    local busy = make_busy "/say-and-think"
-    assert.same({ 1 }, feeds.numbers { reader:next() })
-    assert.equal(0, reader:pending())
-    finish(busy)
-    assert.same({ 2 }, feeds.numbers { reader:next() })
-  end)
-end)
+end

@@ -99,7 +99,8 @@ static void print_help(void)
         "\n"
         "  --listen ADDR       listen on HOST:PORT, [IPV6]:PORT or unix:PATH instead of where the\n"
         "                      script says; may be repeated; port 0 takes a free one\n"
-        "  --threads N         I/O threads; 0 runs all on one (default: one per core)\n"
+        "  --threads N         I/O threads; 0 runs all on one (default: one per core,\n"
+        "                      0 where there is one core)\n"
         "  --check             load the script, print its routes, channels and timers, and end\n"
         "  --watch             reload the script when its files change\n"
         "  --types DIR         write sse.lua (for an editor) and sse/testing.lua (for your specs)\n"
@@ -298,7 +299,7 @@ static bool apply(struct config *config, int code, int *status)
 static void set_defaults(struct config *config)
 {
     unsigned cores = uv_available_parallelism(); /* those that this process may run on */
-    *config = (struct config){.threads = cores > 64 ? 64 : cores};
+    *config = (struct config){.threads = cores == 1 ? 0 : cores > 64 ? 64 : cores};
     for (int i = 0; i < NUMBER_COUNT; i++)
         set_number(config, &numbers[i], numbers[i].otherwise);
 }

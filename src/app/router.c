@@ -54,14 +54,13 @@ static void on_prepare(uv_prepare_t *prepare)
     relay_flush(router);
 }
 
-/* The script goes on thinking: what it has published so far leaves. */
+/* The script goes on thinking: what it has published so far leaves, and streams go on. */
 static void on_turn(void *context)
 {
     struct router *router = context;
     relay_flush(router);
-    /* The one loop of both is busy with the script. */
     if (router->config->threads == 0)
-        mailbox_deliver(&router->workers[0].shard.inbox);
+        shard_turn(&router->workers[0].shard);
 }
 
 /* Workers */

@@ -240,7 +240,7 @@ bool connection_has_input(const struct connection *connection)
     return recv(connection->descriptor, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
-static void writable(struct connection *connection)
+void connection_write_more(struct connection *connection)
 {
     if (!connection_flush(connection))
         return;
@@ -271,7 +271,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     if (events & UV_READABLE)
         receive(connection);
     if ((events & UV_WRITABLE) && connection->state != CONNECTION_CLOSED)
-        writable(connection);
+        connection_write_more(connection);
 }
 
 static int wanted_events(const struct connection *connection)

@@ -63,6 +63,9 @@ void connection_finish(struct connection *connection);
 /* Sends the bytes, or keeps what the socket does not take. On an error the connection closes. */
 void connection_write(struct connection *connection, struct slice bytes);
 
+/* Sends what waits, as far as the socket takes it. */
+void connection_write_more(struct connection *connection);
+
 /* Queues a part of a file behind the pending output. Takes the descriptor. */
 void connection_write_file(struct connection *connection, int file, int64_t offset,
                            uint64_t length);

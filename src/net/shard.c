@@ -87,16 +87,20 @@ void shard_unregister(struct shard *shard, connection_id id)
 
 static void arm(struct shard *shard);
 
-static void on_timer(uv_timer_t *timer)
+static void fire_deadlines(struct shard *shard)
 {
-    struct shard *shard = timer->data;
     struct heap_node *node;
     while ((node = heap_first(&shard->deadlines)) != NULL && node->key <= shard_now(shard)) {
         struct deadline *deadline = CONTAINER_OF(node, struct deadline, node);
         heap_remove(&shard->deadlines, node);
         deadline->fire(shard, deadline);
     }
-    arm(shard);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    fire_deadlines(timer->data);
+    arm(timer->data);
 }
 
 static void arm(struct shard *shard)
@@ -333,6 +337,20 @@ static void on_end_of_batch(void *context)
 static void on_prepare(uv_prepare_t *prepare)
 {
     shard_flush(prepare->data);
+}
+
+void shard_turn(struct shard *shard)
+{
+    if (shard->stopped)
+        return;
+    uv_update_time(shard->loop);
+    mailbox_deliver(&shard->inbox);
+    fire_deadlines(shard);
+    for (uint32_t i = 0; i < shard->slot_count; i++) {
+        struct connection *connection = shard->slots[i].connection;
+        if (connection != NULL && connection->events & UV_WRITABLE)
+            connection_write_more(connection);
+    }
 }
 
 /* Life */

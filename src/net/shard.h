@@ -105,6 +105,10 @@ void shard_deinit(struct shard *shard);
 void shard_tell(struct shard *shard, const struct message *message);
 /* Hands over what was told; each turn of the loop does so at its end. */
 void shard_flush(struct shard *shard);
+/* What a turn of the loop would do for streams that run, for a script that keeps the loop's thread
+ * busy: receives what waits, sends heartbeats, and what readers that are behind take. Nothing is
+ * read or accepted. */
+void shard_turn(struct shard *shard);
 
 /* The connection of that id, or NULL when it is gone. */
 struct connection *shard_find(const struct shard *shard, connection_id id);
