@@ -102,7 +102,8 @@ describe("a store", function()
     end
     assert.is_nil(files.read(folder .. "/other.db"))
     assert.is_nil((uv.fs_scandir_next(uv.fs_scandir(temporary))))
-    for path, problem in pairs { [folder] = "Is a directory", [folder .. "/none/x.db"] = "No such file or directory" } do
+    local problems = { [folder] = "Is a directory", [folder .. "/none/x.db"] = "No such file or directory" }
+    for path, problem in pairs(problems) do
       local result = server.run { "--check", "-e", text:format(path) }
       assert.equal(1, result.status)
       assert.matches(":2: sse.store: cannot open " .. path .. " for writing: " .. problem, result.stderr, 1, true)
