@@ -125,6 +125,20 @@ sse.listen "127.0.0.1:1"
     assert.not_matches("listening", result.stdout)
   end)
 
+  it("changes nothing outside: it starts no programs and records no events", function()
+    local directory = files.directory { ["feed.lua"] = [[
+local sse = require "sse"
+local news = sse.channel "news"
+sse.record(news, "news.jsonl")
+sse.exec({ "touch", "started" }, { channel = news })
+sse.publish("news", "one")
+]], ["news.jsonl"] = "before\n" }
+    local result = run("--check", directory .. "/feed.lua")
+    assert.same({ 0, "" }, { result.status, result.stderr })
+    assert.equal("before\n", files.read(directory .. "/news.jsonl"))
+    assert.is_nil(files.read(directory .. "/started"))
+  end)
+
   it("says so when there is nothing", function()
     local result = run("--check", "-e", "")
     assert.equal(0, result.status)

@@ -183,6 +183,13 @@ static int l_is_loading(lua_State *L)
     return 1;
 }
 
+/* core.is_checking() -> whether the script is only looked at (--check) */
+static int l_is_checking(lua_State *L)
+{
+    lua_pushboolean(L, vm_of(L)->options.check);
+    return 1;
+}
+
 /* core.hash(text) -> an integer of 32 bits */
 static int l_hash(lua_State *L)
 {
@@ -285,6 +292,7 @@ static int l_open(lua_State *L)
         {"reload", l_reload},
         {"is_retired", l_is_retired},
         {"is_loading", l_is_loading},
+        {"is_checking", l_is_checking},
         {"hash", l_hash},
         {"state", takeover_state},
         {"epoch", l_epoch},
