@@ -1,4 +1,4 @@
--- What --check prints: the script's routes, channels and timers.
+-- What --check and the prompt print: the script's routes, channels and timers.
 
 local core = require "sse.core"
 local routes = require "sse.routes"
@@ -45,6 +45,13 @@ local function source_rows()
     rows[#rows + 1] = ("%-12s %-27s %s"):format(entry.what, entry.title, entry.place or "")
   end
   return rows
+end
+
+---@return string
+function M.routes()
+  local lines = {}
+  add(lines, "routes", route_rows())
+  return table.concat(lines, "\n") .. "\n"
 end
 
 ---@return string

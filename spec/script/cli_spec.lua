@@ -28,7 +28,7 @@ describe("the program's information", function()
     assert.equal("", result.stderr)
     for _, option in ipairs {
       "--listen", "--threads", "--check", "--log-level", "--scripts", "--version", "--help", "--budget", "--memory",
-      "--max-body",
+      "--max-body", "--repl",
     } do
       assert.truthy(result.stdout:find(option, 1, true), option)
     end

@@ -20,6 +20,7 @@ local owners = {
   { pattern = "^lua", folders = { "script" } },
   { pattern = "^lauxlib%.h$", folders = { "script" } },
   { pattern = "^llhttp", folders = { "proto" } },
+  { pattern = "^histedit%.h$", folders = { "app" } },
   { pattern = "^sqlite3", folders = { "store" } },
   { pattern = "^uv%.h$", folders = { "net", "script", "app" } },
   { pattern = "^uv/", folders = { "net", "script", "app" } },

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "app/editor.h"
 #include "base/log_line.h"
 #include "script/library.h"
 
@@ -64,6 +65,7 @@ enum {
     CODE_THREADS,
     CODE_CHECK,
     CODE_WATCH,
+    CODE_REPL,
     CODE_TYPES,
     CODE_SCRIPTS,
     CODE_LEVEL,
@@ -76,6 +78,7 @@ static const struct option plain[] = {
     {"threads", required_argument, NULL, CODE_THREADS},
     {"check", no_argument, NULL, CODE_CHECK},
     {"watch", no_argument, NULL, CODE_WATCH},
+    {"repl", no_argument, NULL, CODE_REPL},
     {"types", required_argument, NULL, CODE_TYPES},
     {"scripts", required_argument, NULL, CODE_SCRIPTS},
     {"log-level", required_argument, NULL, CODE_LEVEL},
@@ -103,6 +106,9 @@ static void print_help(void)
         "                      0 where there is one core)\n"
         "  --check             load the script, print its routes, channels and timers, and end\n"
         "  --watch             reload the script when its files change\n"
+        "  --repl              read Lua and commands from standard input (.help lists them) and "
+        "run\n"
+        "                      them in the running script\n"
         "  --types DIR         write sse.lua (for an editor) and sse/testing.lua (for your specs)\n"
         "                      into this folder, and end\n"
         "  --log-level LEVEL   debug, info, warn, error or quiet (default: info)\n"
@@ -213,6 +219,13 @@ static bool set_scripts(struct config *config, int *status, const char *folder)
     return true;
 }
 
+static bool set_repl(struct config *config, int *status)
+{
+    if (!editor_is_there())
+        return fail(status, "%s", "--repl needs libedit, and this program was built without it");
+    return config->repl = true;
+}
+
 static bool apply_number(struct config *config, int index, int *status)
 {
     char message[128];
@@ -277,6 +290,8 @@ static bool apply(struct config *config, int code, int *status)
         return write_types(status, optarg);
     case CODE_WATCH:
         return config->watch = true;
+    case CODE_REPL:
+        return set_repl(config, status);
     case CODE_GC:
         return config->vm.debug_gc = true;
     case CODE_SCRIPTS:
@@ -334,6 +349,8 @@ bool config_parse(struct config *config, int argc, char **argv, int *status)
         return fail(status, "%s", "a script is missing: sse-router SCRIPT.lua");
     if (config->code == NULL)
         config->script = argv[optind++];
+    if (config->repl && config->script != NULL && strcmp(config->script, "-") == 0)
+        return fail(status, "%s", "--repl reads standard input: the script cannot come from there");
     if (optind < argc)
         return fail(status, "one argument too many: '%s'", argv[optind]);
     apply_descriptor_limit(config);

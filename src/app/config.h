@@ -19,6 +19,7 @@ struct config {
     unsigned listen_count;
     unsigned threads;
     bool check;
+    bool repl;
     bool watch; /* the script's files, and reload when they change */
     unsigned max_connections;
     unsigned max_connections_per_address;

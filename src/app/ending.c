@@ -20,19 +20,27 @@ static void on_grace(uv_timer_t *timer)
     end_now(router);
 }
 
-static void on_signal(uv_signal_t *handle, int number)
+void ending_begin(struct router *router, const char *why)
 {
-    struct router *router = handle->data;
-    if (router->ending) {
-        end_now(router);
+    if (router->ending)
         return;
-    }
     router->ending = true;
-    log_line(LOG_INFO, "%s: ending (again to end at once)",
-             number == SIGINT ? "SIGINT" : "SIGTERM");
+    log_line(LOG_INFO, "%s: ending (again to end at once)", why);
+    repl_finish(router);
     vm_emit(router->vm, "shutdown");
     relay_to_all(router, MESSAGE_DRAIN);
     uv_timer_start(&router->grace, on_grace, router->config->grace, 0);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct router *router = handle->data;
+    if (number == SIGINT && repl_interrupt(router))
+        return;
+    if (router->ending)
+        end_now(router);
+    else
+        ending_begin(router, number == SIGINT ? "SIGINT" : "SIGTERM");
 }
 
 void ending_drained(struct router *router, unsigned shard)

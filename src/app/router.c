@@ -250,6 +250,7 @@ static void close_router(struct router *router)
     for (unsigned i = 0; i < router->worker_count; i++)
         close_worker(router, &router->workers[i]);
     router->telling = false;
+    repl_close(router);
     pipeline_deinit(&router->pipeline);
     reload_close(router);
     vm_close(router->vm);
@@ -288,6 +289,11 @@ static int run(struct router *router)
     }
     reload_watch_files(router);
     print_ready(router);
+    error = router->config->repl ? repl_open(router) : 0;
+    if (error != 0) {
+        log_line(LOG_ERROR, "cannot start the prompt: %s", uv_strerror(error));
+        return EXIT_RUN;
+    }
     uv_run(&router->loop, UV_RUN_DEFAULT);
     return 0;
 }

@@ -34,6 +34,7 @@ struct router {
     struct pipeline pipeline;
     struct budget budget;
     struct reload *reload;
+    struct repl *repl; /* NULL without --repl */
     struct admission admission;
     struct listeners listeners;
     struct worker *workers;
@@ -73,10 +74,20 @@ void reload_request(void *context);
 /* router.c: runs the script that the configuration names. False when it failed. */
 bool router_run_script(struct router *router, struct vm *vm);
 
+/* repl.c: a prompt into the running script. All but repl_open take a router without one. */
+int repl_open(struct router *router);
+/* Ctrl-C while something runs that was typed ends that. False when there is nothing like it. */
+bool repl_interrupt(struct router *router);
+/* Takes no more lines. */
+void repl_finish(struct router *router);
+void repl_close(struct router *router);
+
 /* ending.c: signals, and the way out. */
 void ending_watch(struct router *router);
 /* A shard has no connections left. */
 void ending_drained(struct router *router, unsigned shard);
+/* The end begins, if it has not already: `why` is for the log. */
+void ending_begin(struct router *router, const char *why);
 /* Closes everything that watches for the end. */
 void ending_close(struct router *router);
 

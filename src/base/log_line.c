@@ -54,7 +54,7 @@ static size_t control_length(const unsigned char *bytes)
     return (bytes[0] < 0x20 && bytes[0] != '\t') || bytes[0] == 0x7f ? 1 : 0;
 }
 
-static void append_escaped(struct buffer *line, const char *text)
+void log_line_append_escaped(struct buffer *line, const char *text)
 {
     const unsigned char *byte = (const unsigned char *)text;
     while (*byte != '\0') {
@@ -85,7 +85,7 @@ void log_line(enum log_level level, const char *format, ...)
         return;
     append_time(&line);
     buffer_append_format(&line, " %-5s ", names[level]);
-    append_escaped(&line, text);
+    log_line_append_escaped(&line, text);
     buffer_append_byte(&line, '\n');
     /* A full pipe or a closed terminal must not stop the router: the line is lost then. */
     ssize_t ignored = write(STDERR_FILENO, line.data, line.length);

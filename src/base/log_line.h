@@ -3,6 +3,8 @@
 
 #include <stdbool.h>
 
+struct buffer;
+
 /* Log lines go to stderr, one write each, so lines of several threads never mix:
  *     2026-01-31T12:00:00.123Z info  text
  * Control characters in the text are shown as escapes, except that the text's own line feeds
@@ -15,5 +17,7 @@ void log_line_set_level(enum log_level level);
 bool log_line_parse_level(const char *name, enum log_level *out);
 bool log_line_enabled(enum log_level level);
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Appends a text as log lines show it. */
+void log_line_append_escaped(struct buffer *line, const char *text);
 
 #endif

@@ -107,6 +107,17 @@ static void set_key_rule(lua_State *L, int name, int options)
     lua_pop(L, 1);
 }
 
+/* Pushes a handle of no channel yet. */
+static struct channel_box *push_box(lua_State *L, int name)
+{
+    struct channel_box *box = lua_newuserdatauv(L, sizeof *box, 1);
+    *box = (struct channel_box){0};
+    luaL_setmetatable(L, "sse.channel");
+    lua_pushvalue(L, name);
+    lua_setiuservalue(L, -2, 1);
+    return box;
+}
+
 /* core.channel(name, options) -> channel. The options apply also when the channel exists; of a
  * script that is loaded in the place of another, when it takes over. */
 static int l_channel(lua_State *L)
@@ -117,16 +128,26 @@ static int l_channel(lua_State *L)
         return call_raise(L, "a channel's name may not have the segment * or **: '%s'", name.data);
     luaL_checktype(L, 2, LUA_TTABLE);
     struct channel_options options = read_options(L, 2);
-    struct channel_box *box = lua_newuserdatauv(L, sizeof *box, 1);
-    *box = (struct channel_box){0};
-    luaL_setmetatable(L, "sse.channel");
-    lua_pushvalue(L, 1);
-    lua_setiuservalue(L, -2, 1);
+    struct channel_box *box = push_box(L, 1);
     struct channel *channel = open_channel(L, name, &options);
     set_key_rule(L, 1, 2);
     takeover_declare(vm, channel, &options, read_reset_name(L, 2));
     box->id = channel->id;
     box->handle = channel->handle;
+    return 1;
+}
+
+/* core.find_channel(name) -> the channel as it is, or nil */
+static int l_find_channel(lua_State *L)
+{
+    const struct channel *channel = hub_find(vm_of(L)->hub, check_name(L, 1));
+    if (channel == NULL)
+        return 0;
+    uint32_t id = channel->id;
+    uint64_t handle = channel->handle;
+    struct channel_box *box = push_box(L, 1);
+    box->id = id;
+    box->handle = handle;
     return 1;
 }
 
@@ -316,13 +337,11 @@ void channel_open_module(lua_State *L)
 {
     lua_newtable(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &keys_table);
-    static const luaL_Reg functions[] = {{"channel", l_channel},
-                                         {"channels", l_channels},
-                                         {"store", l_store},
-                                         {"last_id", l_last_id},
-                                         {"is_keyed", l_is_keyed},
-                                         {"is_pattern", l_is_pattern},
-                                         {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"channel", l_channel},       {"find_channel", l_find_channel},
+        {"channels", l_channels},     {"store", l_store},
+        {"last_id", l_last_id},       {"is_keyed", l_is_keyed},
+        {"is_pattern", l_is_pattern}, {NULL, NULL}};
     static const luaL_Reg methods[] = {{"publish", publish_event},
                                        {"delete", publish_delete},
                                        {"close", l_channel_close},

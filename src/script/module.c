@@ -320,6 +320,7 @@ static int l_open(lua_State *L)
     child_open_module(L);
     watch_open_module(L);
     disk_open_module(L);
+    inspect_open_module(L);
     return 1;
 }
 

@@ -25,5 +25,6 @@ void source_open_module(lua_State *L);
 void child_open_module(lua_State *L);
 void watch_open_module(lua_State *L);
 void disk_open_module(lua_State *L);
+void inspect_open_module(lua_State *L);
 
 #endif
