@@ -187,7 +187,7 @@ function M.eventually(fn, seconds, what)
   local deadline = M.now() + M.limit(seconds)
   while not fn() do
     if M.now() > deadline then
-      M.fail("waited in vain for " .. what)
+      M.raise("waited in vain for " .. what)
     end
   end
 end
