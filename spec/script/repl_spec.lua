@@ -305,6 +305,21 @@ describe("--repl at a terminal", function()
     leave()
   end)
 
+  it("does so for a line of several rows, in characters of any width", function()
+    open(feed .. [[sse.post("/tell", function(req) sse.log.info("told") return 204 end)]])
+    -- Behind "> '" the first row has place for 38, with a cell left over; further ones have place for 40.
+    local count = 38 + 3 * 40
+    screen:type("'" .. ("漢"):rep(count))
+    loop.wait_until(function()
+      return select(2, screen:text():gsub("漢", "")) >= count
+    end)
+    http.post(screen.port, "/tell", "")
+    screen:wait "\r\27[4A\27[J"
+    screen:wait "told\r\n> "
+    expect("'\r", "\n\"漢漢漢")
+    leave()
+  end)
+
   it("throws the line away at Ctrl-C, and ends what runs", function()
     open()
     screen:type "abc def\3"

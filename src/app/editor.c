@@ -63,12 +63,17 @@ static void follow_size(struct editor *editor)
 static unsigned rows_above(const struct editor *editor)
 {
     const LineInfoW *info = el_wline(editor->line);
-    unsigned cells = (unsigned)strlen(editor->prompt);
+    unsigned rows = 0, column = (unsigned)strlen(editor->prompt);
     for (const wchar_t *letter = info->buffer; letter < info->cursor; letter++) {
         int width = wcwidth(*letter);
-        cells += width < 0 ? 2 : (unsigned)width; /* control characters are shown as ^X */
+        unsigned cells = width < 0 ? 2 : (unsigned)width; /* control characters are shown as ^X */
+        if (column + cells > editor->columns) {
+            rows++;
+            column = 0;
+        }
+        column += cells;
     }
-    return cells / editor->columns;
+    return rows + (column >= editor->columns);
 }
 
 void editor_hide(struct editor *editor)
