@@ -3,6 +3,7 @@
 --   ./dev run examples/random.lua --listen 127.0.0.1:8081
 --   ./dev run examples/latest.lua --listen 127.0.0.1:8082
 --   ./dev run examples/upstream.lua     and open http://127.0.0.1:8080/
+--   curl -N http://127.0.0.1:8080/merged
 --   FEEDS='https://stream.wikimedia.org/v2/stream/recentchange' ./dev run examples/upstream.lua
 
 local sse = require "sse"
