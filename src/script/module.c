@@ -307,6 +307,7 @@ static int l_open(lua_State *L)
     channel_open_module(L);
     request_open_module(L);
     routing_open_module(L);
+    subscribe_open_module(L);
     stream_open_module(L);
     timer_open_module(L);
     file_open_module(L);

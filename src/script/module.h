@@ -12,6 +12,7 @@ void counters_open_module(lua_State *L);
 void channel_open_module(lua_State *L);
 void request_open_module(lua_State *L);
 void routing_open_module(lua_State *L);
+void subscribe_open_module(lua_State *L);
 void stream_open_module(lua_State *L);
 void timer_open_module(lua_State *L);
 void file_open_module(lua_State *L);

@@ -348,10 +348,5 @@ void stream_open_module(lua_State *L)
     lua_pushcfunction(L, l_stream_gc);
     lua_setfield(L, -2, "__gc");
     lua_pop(L, 1);
-    /* The stream starts from a request. */
-    luaL_getmetatable(L, "sse.request");
-    lua_getfield(L, -1, "__index");
-    lua_pushcfunction(L, l_stream);
-    lua_setfield(L, -2, "stream");
-    lua_pop(L, 2);
+    request_add_method(L, "stream", l_stream);
 }
