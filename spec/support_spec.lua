@@ -164,8 +164,10 @@ describe("the server", function()
       threads = 0,
       args = { "--log-level", "debug" },
     })
+    local for_all = os.getenv "SSE_ROUTER_ARGS"
     assert.equal(
-      "--listen 127.0.0.1:0 --listen unix:/tmp/some socket --threads 0 --log-level debug " .. router.script .. "\n",
+      (for_all and for_all .. " " or "")
+        .. "--listen 127.0.0.1:0 --listen unix:/tmp/some socket --threads 0 --log-level debug " .. router.script .. "\n",
       router:log()
     )
     assert.equal("unix:/tmp/some socket", router.addresses[2])

@@ -82,6 +82,11 @@ function M.settle(port)
   for _ = 1, 3 do M.post(port, "/nothing", "") end
 end
 
+--- Lets the server do what it was just given; nothing is measured in time.
+function M.pause()
+  socket.sleep(0.003)
+end
+
 --- Closes the connection that is kept.
 function M.forget()
   if kept then kept:close() end

@@ -255,13 +255,15 @@ describe("a program that ends", function()
     local router = start [[
       sse.exec({ "sh", "-c", "echo run; exit 3" }, { channel = out, backoff = "20ms" })
     ]]
-    take(listen(router), 5)
-    local delays = {}
+    take(listen(router), 6)
+    local number = 0
     for delay in router:log():gmatch "exec sh: ended with status 3 after [%d.]+ s; starts again in ([%d.]+) s" do
-      delays[#delays + 1] = tonumber(delay)
+      -- Up to a quarter less or more, and what is told of it is rounded.
+      local planned = 0.02 * 2 ^ number
+      assert.is_true(tonumber(delay) >= planned * 0.75 - 0.05 and tonumber(delay) <= planned * 1.25 + 0.05, delay)
+      number = number + 1
     end
-    router:wait_log "starts again in 0%.[34]"
-    assert.is_true(#delays >= 4)
+    assert.is_true(number >= 5)
   end)
 
   it("is tried once a minute when it has failed ten times in a row", function()
@@ -481,6 +483,27 @@ describe("a reload", function()
       return select(2, content:gsub("once", "")) == 2
     end)
     assert.equal(1, select(2, files.read(folder .. "/runs"):gsub("failed", "")))
+  end)
+
+  it("keeps a program that has said all it had to say, and ends before it is claimed or given up", function()
+    local folder = files.directory()
+    local router = server.start(support.script(([[
+      sse.exec("exec >&- 2>&-; mkfifo %s/fifo; echo $$ > %s/pid; read line < %s/fifo", { shell = true, channel = out })
+    ]]):format(folder, folder, folder)))
+    local pid = support.wait_file(folder .. "/pid", function(content)
+      return content:match "%d+"
+    end)
+    router:rewrite(support.script "")
+    for round = 1, 3 do
+      local seen = #router.process.stderr
+      router:kill "sighup"
+      router.process:wait_line("stderr", "reloaded the script", nil, seen + 1)
+      if round == 1 then
+        assert(io.open(folder .. "/fifo", "w")):close()
+        support.wait_gone(pid)
+      end
+    end
+    router:stop()
   end)
 
   it("ends a program that the new script does not have", function()

@@ -52,13 +52,17 @@ static bool is_left(const struct process *process)
     return process->running || group_is_alive(process->group);
 }
 
-/* Nobody is left of it. */
+/* Nobody is left of it. The timer stays open until process_close: with its last handle the process
+ * would go, and its owner may still ask how it ended. */
 static void forget_group(struct process *process)
 {
     if (process->group > 0)
         guard_remove(process->group);
     process->group = 0;
-    close_handle(&process->timer);
+    if (process->abandoned)
+        close_handle(&process->timer);
+    else
+        uv_timer_stop(&process->timer);
 }
 
 static void on_look(uv_timer_t *timer)

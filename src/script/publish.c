@@ -207,7 +207,10 @@ static void start(lua_State *L, struct channel *channel, struct frame_source *so
     int error = hub_prepare(vm->hub, channel, source, &frame);
     if (error != 0)
         raise_unpublished(L, channel, error);
+    /* From here on nothing may raise: nobody else would free the frame. */
+    bool limited = call_unlimit(vm);
     push_id(L, frame);
+    call_limit(vm, limited);
     channel->pending++;
     out->publication = publication_enter(L, channel, frame, key, event);
     channel->pending--;

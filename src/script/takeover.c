@@ -153,6 +153,8 @@ static void switch_subscriptions(struct vm *vm)
     struct hub *hub = vm->hub;
     size_t position = 0;
     void *group;
+    uint32_t asked = 0; /* the route that was asked for last: many have the same one in a row */
+    bool kept = keeps_route(vm, asked);
     while (map_next(&hub->groups_by_key, &position, &group)) {
         if (!switch_group(vm, group))
             ((struct group *)group)->kind = GROUP_GONE;
@@ -162,7 +164,9 @@ static void switch_subscriptions(struct vm *vm)
         if (subscription == NULL)
             continue;
         bool has_filter = subscription->group == NULL || subscription->group->kind != GROUP_GONE;
-        if (!has_filter || !keeps_route(vm, subscription->route))
+        if (subscription->route != asked)
+            kept = keeps_route(vm, asked = subscription->route);
+        if (!has_filter || !kept)
             hub_end_subscription(hub, subscription);
     }
 }
