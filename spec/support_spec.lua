@@ -167,7 +167,8 @@ describe("the server", function()
     local for_all = os.getenv "SSE_ROUTER_ARGS"
     assert.equal(
       (for_all and for_all .. " " or "")
-        .. "--listen 127.0.0.1:0 --listen unix:/tmp/some socket --threads 0 --log-level debug " .. router.script .. "\n",
+        .. "--listen 127.0.0.1:0 --listen unix:/tmp/some socket --threads 0 --log-level debug "
+        .. router.script .. "\n",
       router:log()
     )
     assert.equal("unix:/tmp/some socket", router.addresses[2])

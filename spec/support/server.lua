@@ -25,6 +25,9 @@ local ready_pattern = "^sse%-router: listening on (.+)$"
 --- The binary under test. `require "spec.support.server".binary` may be compared or started otherwise.
 M.binary = os.getenv "SSE_ROUTER" or "build/debug/sse-router"
 
+--- How much more memory everything may take: the shadow that a sanitizer keeps of it. The rounds set it.
+M.memory_scale = tonumber(os.getenv "SSE_ROUTER_SPEC_MEMORY" or "") or 1
+
 local function absolute(path)
   return path:sub(1, 1) == "/" and path or assert(uv.cwd()) .. "/" .. path
 end

@@ -187,6 +187,23 @@ static int l_setmetatable(lua_State *L)
     return 1;
 }
 
+static int l_nothing(lua_State *L)
+{
+    (void)L;
+    return 0;
+}
+
+/* Where the budget comes by a count of instructions, a script's own hook would take its place. */
+static void keep_hook(lua_State *L)
+{
+    if (!budget_counts())
+        return;
+    lua_getglobal(L, "debug");
+    lua_pushcfunction(L, l_nothing);
+    lua_setfield(L, -2, "sethook");
+    lua_pop(L, 1);
+}
+
 void base_library_open(lua_State *L)
 {
     static const luaL_Reg coroutines[] = {
@@ -198,4 +215,5 @@ void base_library_open(lua_State *L)
     lua_pushglobaltable(L);
     luaL_setfuncs(L, globals, 0);
     lua_pop(L, 2);
+    keep_hook(L);
 }

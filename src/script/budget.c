@@ -185,9 +185,17 @@ lua_State *budget_switch(struct budget *budget, lua_State *L)
 {
     lua_State *before = budget->running;
     budget->running = L;
+    /* Coroutines that take turns start the hook's count anew before it has come to its end. */
+    if (POLL > 0 && budget->deadline != 0)
+        poll(budget);
     if (budget->has_timer)
         watch(budget, L);
     return before;
+}
+
+bool budget_counts(void)
+{
+    return POLL > 0;
 }
 
 bool budget_is_over(const struct budget *budget)

@@ -58,6 +58,8 @@ void budget_leave(struct budget *budget, const struct budget_entry *entry);
 /* Another coroutine runs from now on inside the entry. Returns the one before. */
 lua_State *budget_switch(struct budget *budget, lua_State *L);
 
+/* Whether the time is looked at by a hook that counts instructions, not by a signal. */
+bool budget_counts(void);
 /* True when the running entry's time is over. */
 bool budget_is_over(const struct budget *budget);
 /* True when the coroutine's yield is the budget's doing. */
