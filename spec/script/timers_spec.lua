@@ -292,3 +292,17 @@ end)
     assert.same({ true, true }, { answer.fraction, answer.later })
   end)
 end)
+
+describe("very many that sleep for a moment", function()
+  it("leave turns for requests", function()
+    local router = start [[
+for _ = 1, 2000 do
+  sse.spawn(function() while true do sse.sleep "1ms" end end)
+end
+sse.get("/", function() return "here" end)
+]]
+    for _ = 1, 5 do
+      assert.equal("here", http.get(router.port, "/").body)
+    end
+  end)
+end)
