@@ -506,6 +506,28 @@ describe("a reload", function()
     router:stop()
   end)
 
+  it("keeps each of several programs although what its script knew of it is collected meanwhile", function()
+    local router = start([[
+      for _, name in ipairs { "sleep", "/bin/sleep", "/usr/bin/sleep" } do
+        sse.exec({ name, "1000" }, { channel = out })
+      end
+    ]], { args = { "--debug-gc" } })
+    local function running(from)
+      local found = {}
+      for _ = 1, 3 do
+        local pid, line = router.process:wait_line("stderr", "exec sleep%[(%d+)%]: runs", nil, from)
+        found[#found + 1], from = pid, line + 1
+      end
+      return found
+    end
+    local pids = running(1)
+    for _ = 1, 3 do
+      local seen = #router.process.stderr
+      router:kill "sighup"
+      assert.same(pids, running(seen + 1))
+    end
+  end)
+
   it("ends a program that the new script does not have", function()
     local router = server.start(script "echo $$; exec sleep 1000")
     local listener = listen(router)

@@ -69,8 +69,8 @@ static const struct process_listener listener = {on_read, on_exited, on_closed};
 
 /* Life */
 
-/* The script forgets the child. */
-static void detach(struct child *child)
+/* Nothing in the script knows of the child any more. */
+static void forget_box(struct child *child)
 {
     if (child->box != NULL)
         *child->box = NULL;
@@ -78,6 +78,11 @@ static void detach(struct child *child)
         bell_unref(child->bell);
     child->box = NULL;
     child->bell = NULL;
+}
+
+static void detach(struct child *child)
+{
+    forget_box(child);
     list_remove(&child->link);
 }
 
@@ -295,11 +300,23 @@ static int l_stop(lua_State *L)
     return 0;
 }
 
-/* child:close(), also when it is collected: stops it and reads no more. No task may be reading. */
+/* child:close(): stops it and reads no more. No task may be reading. */
 static int l_close(lua_State *L)
 {
     struct child *child = *(struct child **)luaL_checkudata(L, 1, metatable);
     if (child != NULL)
+        release(child);
+    return 0;
+}
+
+/* Closes it, unless another script takes over: what the tasks held may be collected when they have
+ * ended, before child_hand_over. What is not handed over ends with the vm. */
+static int l_gc(lua_State *L)
+{
+    struct child *child = *(struct child **)luaL_checkudata(L, 1, metatable);
+    if (child != NULL && vm_of(L)->retired)
+        forget_box(child);
+    else if (child != NULL)
         release(child);
     return 0;
 }
@@ -315,7 +332,7 @@ void child_open_module(lua_State *L)
     luaL_newmetatable(L, metatable);
     luaL_newlib(L, methods);
     lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, l_close);
+    lua_pushcfunction(L, l_gc);
     lua_setfield(L, -2, "__gc");
     lua_pop(L, 1);
 }
