@@ -139,7 +139,8 @@ describe("a router among hostile clients", function()
       for _, connection in ipairs(there) do
         leave(connection)
       end
-      loop.wait_until(function() return last == published end, 20, "every event")
+      -- Some of the hostile requests are publications, too, and the last of them can come after the publisher's last.
+      loop.wait_until(function() return last >= published end, 20, "every event")
       assert.equal("open", reader:state())
       local deadline = loop.now() + loop.limit()
       while running(router) > 0 do
