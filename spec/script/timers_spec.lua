@@ -6,8 +6,8 @@ local server = require "spec.support.server"
 
 after_each(server.stop_all)
 
-local function start(text)
-  return server.start('local sse = require "sse"\n' .. text)
+local function start(text, options)
+  return server.start('local sse = require "sse"\n' .. text, options)
 end
 
 --- A script's list of notes, at /notes.
@@ -305,4 +305,23 @@ sse.get("/", function() return "here" end)
       assert.equal("here", http.get(router.port, "/").body)
     end
   end)
+end)
+
+describe("timers whose functions take longer than their interval", function()
+  for threads = 0, 1 do
+    it(("leave turns for requests, with %d threads"):format(threads), function()
+      local router = start([[
+for _ = 1, 2 do
+  sse.every("1ms", function()
+    local from = os.clock()
+    while os.clock() - from < 0.03 do end
+  end)
+end
+sse.get("/", function() return "here" end)
+]], { threads = threads })
+      for _ = 1, 5 do
+        assert.equal("here", http.get(router.port, "/").body)
+      end
+    end)
+  end
 end)

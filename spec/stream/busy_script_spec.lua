@@ -34,7 +34,8 @@ local function script(heartbeat)
     end
     sse.post("/long", function(req) return publish_for(tonumber(req.query.seconds), req.query.reload) end)
     sse.post("/forever", function() publish_for(1e9) end)
-    sse.get("/last", function() return { last = kept.n } end)
+    -- The budget may end the script between a number and its event.
+    sse.get("/last", function() return { last = sse.stats().published } end)
   ]]):format(heartbeat)
 end
 

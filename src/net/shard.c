@@ -108,7 +108,7 @@ static void arm(struct shard *shard)
     struct heap_node *node = heap_first(&shard->deadlines);
     if (node == NULL || shard->stopped)
         return;
-    uint64_t now = shard_now(shard);
+    uint64_t now = uv_now(shard->loop);
     uv_timer_start(&shard->timer, on_timer, node->key > now ? node->key - now : 0, 0);
 }
 
@@ -343,7 +343,9 @@ void shard_turn(struct shard *shard)
 {
     if (shard->stopped)
         return;
-    uv_update_time(shard->loop);
+    /* The loop's own time stays: the script may be in a timer, and its timers that became due would
+     * follow in the same turn of the loop, before any socket. */
+    shard->turn = uv_hrtime() / 1000000;
     mailbox_deliver(&shard->inbox);
     fire_deadlines(shard);
     for (uint32_t i = 0; i < shard->slot_count; i++) {

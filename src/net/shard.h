@@ -82,6 +82,7 @@ struct shard {
 
     struct heap deadlines;
     uv_timer_t timer;
+    uint64_t turn; /* the clock at the last shard_turn */
     uv_prepare_t prepare;
     struct frame *heartbeat;
     bool draining;
@@ -116,10 +117,12 @@ struct connection *shard_find(const struct shard *shard, connection_id id);
 connection_id shard_register(struct shard *shard, struct connection *connection);
 void shard_unregister(struct shard *shard, connection_id id);
 
-/* Milliseconds of the loop's clock. */
+/* Milliseconds of the loop's clock, which stands still while a turn of the loop goes on, but for
+ * shard_turn. */
 static inline uint64_t shard_now(const struct shard *shard)
 {
-    return uv_now(shard->loop);
+    uint64_t loop = uv_now(shard->loop);
+    return loop > shard->turn ? loop : shard->turn;
 }
 
 /* Calls deadline->fire at that time of the loop's clock, or earlier deadlines first; a deadline is

@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "script/module.h"
 #include "script/task.h"
+#include "script/timer.h"
 
 struct bell {
     uv_timer_t timer; /* of the wait's end */
@@ -95,10 +96,8 @@ static int l_wait(lua_State *L)
         return luaL_error(L, "another task waits for this bell");
     struct task *task = task_require(L, "a source");
     bell->waiter = task;
-    if (seconds >= 0) {
-        uv_update_time(bell->vm->loop);
-        uv_timer_start(&bell->timer, on_timer, (uint64_t)ceil(seconds * 1000), 0);
-    }
+    if (seconds >= 0)
+        timer_start(&bell->timer, on_timer, (uint64_t)ceil(seconds * 1000), 0);
     return task_wait(L, task, cancel_wait, bell);
 }
 

@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "script/group.h"
 #include "script/guard.h"
+#include "script/timer.h"
 
 enum {
     LOOK = 50,         /* milliseconds between looks whether a group has ended */
@@ -87,12 +88,11 @@ void process_stop(struct process *process)
 {
     if (process->deadline > 0 || uv_is_closing((uv_handle_t *)&process->timer))
         return;
-    uv_update_time(process->timer.loop);
-    process->deadline = uv_now(process->timer.loop) + process->grace;
+    process->deadline = uv_hrtime() / 1000000 + process->grace;
     group_signal(process->group, SIGTERM);
     /* Those that are stopped notice it only when they go on. */
     group_signal(process->group, SIGCONT);
-    uv_timer_start(&process->timer, on_look, 0, LOOK);
+    timer_start(&process->timer, on_look, 0, LOOK);
 }
 
 void process_close(struct process *process)

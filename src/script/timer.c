@@ -75,13 +75,13 @@ static uint64_t milliseconds(double seconds)
     return seconds > 0 ? (uint64_t)ceil(seconds * 1000) : 1;
 }
 
-/* Starts the timer so many milliseconds from now. The loop's time stands still while a turn goes
- * on. Brought up to date here, it would make timers due in the turn that starts them, and many that
- * sleep for a moment would leave no turn for the sockets. */
-static void start(struct timer *timer, uv_timer_cb callback, uint64_t wait, uint64_t repeat)
+/* The loop's time stands still while a turn goes on. Brought up to date (uv_update_time), it would
+ * make timers due in the turn that starts them, and many that sleep for a moment would leave no
+ * turn for the sockets. */
+void timer_start(uv_timer_t *handle, uv_timer_cb callback, uint64_t wait, uint64_t repeat)
 {
-    uint64_t now = uv_hrtime() / 1000000, turn = uv_now(timer->vm->loop);
-    uv_timer_start(&timer->handle, callback, wait + (now > turn ? now - turn : 0), repeat);
+    uint64_t now = uv_hrtime() / 1000000, turn = uv_now(handle->loop);
+    uv_timer_start(handle, callback, wait + (now > turn ? now - turn : 0), repeat);
 }
 
 /* sse.sleep */
@@ -106,7 +106,7 @@ static int l_sleep(lua_State *L)
     struct task *task = task_require(L, "sse.sleep");
     struct timer *timer = new_timer(vm_of(L));
     timer->sleeper = task;
-    start(timer, on_wake, milliseconds(seconds), 0);
+    timer_start(&timer->handle, on_wake, milliseconds(seconds), 0);
     return task_wait(L, task, cancel_sleep, timer);
 }
 
@@ -151,7 +151,7 @@ static int l_timer(lua_State *L)
     lua_pushvalue(L, 3);
     timer->function = luaL_ref(L, LUA_REGISTRYINDEX);
     uint64_t interval = milliseconds(seconds);
-    start(timer, on_tick, interval, repeats ? interval : 0);
+    timer_start(&timer->handle, on_tick, interval, repeats ? interval : 0);
     return 1;
 }
 

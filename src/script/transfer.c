@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "base/memory.h"
+#include "script/timer.h"
 
 enum {
     BODY_LIMIT = 262144, /* bytes that wait for a reader before the server has to wait, too */
@@ -143,8 +144,7 @@ static int on_timer(CURLM *multi, long timeout, void *context)
         uv_timer_stop(&client->timer);
         return 0;
     }
-    uv_update_time(client->loop);
-    uv_timer_start(&client->timer, on_timeout, (uint64_t)timeout, 0);
+    timer_start(&client->timer, on_timeout, (uint64_t)timeout, 0);
     return 0;
 }
 
