@@ -85,10 +85,5 @@ void audience_open_module(lua_State *L)
     static const luaL_Reg methods[] = {{"count", l_count}, {"close", l_close}, {NULL, NULL}};
     lua_pushcfunction(L, l_audience);
     lua_setfield(L, -2, "audience");
-    luaL_newmetatable(L, metatable);
-    luaL_newlib(L, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, l_close);
-    lua_setfield(L, -2, "__gc");
-    lua_pop(L, 1);
+    module_define_type(L, metatable, methods, l_close);
 }

@@ -122,10 +122,5 @@ void bell_open_module(lua_State *L)
     static const luaL_Reg methods[] = {{"wait", l_wait}, {"ring", l_ring}, {NULL, NULL}};
     lua_pushcfunction(L, l_bell);
     lua_setfield(L, -2, "bell");
-    luaL_newmetatable(L, metatable);
-    luaL_newlib(L, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, l_gc);
-    lua_setfield(L, -2, "__gc");
-    lua_pop(L, 1);
+    module_define_type(L, metatable, methods, l_gc);
 }

@@ -329,10 +329,5 @@ void child_open_module(lua_State *L)
         {"read", l_read}, {"unread", l_unread}, {"pid", l_pid}, {"status", l_status},
         {"stop", l_stop}, {"close", l_close},   {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
-    luaL_newmetatable(L, metatable);
-    luaL_newlib(L, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, l_gc);
-    lua_setfield(L, -2, "__gc");
-    lua_pop(L, 1);
+    module_define_type(L, metatable, methods, l_gc);
 }

@@ -176,10 +176,5 @@ void disk_open_module(lua_State *L)
     lua_pushcfunction(L, l_directory_gc);
     lua_setfield(L, -2, "__gc");
     lua_pop(L, 1);
-    luaL_newmetatable(L, metatable);
-    luaL_newlib(L, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, l_reader_close);
-    lua_setfield(L, -2, "__gc");
-    lua_pop(L, 1);
+    module_define_type(L, metatable, methods, l_reader_close);
 }

@@ -225,10 +225,5 @@ void legacy_open_module(lua_State *L)
                                        {"close", l_close},   {NULL, NULL}};
     lua_pushcfunction(L, l_legacy);
     lua_setfield(L, -2, "legacy");
-    luaL_newmetatable(L, metatable);
-    luaL_newlib(L, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, l_close);
-    lua_setfield(L, -2, "__gc");
-    lua_pop(L, 1);
+    module_define_type(L, metatable, methods, l_close);
 }

@@ -325,6 +325,17 @@ static int l_open(lua_State *L)
     return 1;
 }
 
+void module_define_type(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction gc)
+{
+    luaL_newmetatable(L, name);
+    lua_newtable(L);
+    luaL_setfuncs(L, methods, 0);
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, gc);
+    lua_setfield(L, -2, "__gc");
+    lua_pop(L, 1);
+}
+
 void module_open(lua_State *L)
 {
     lua_getglobal(L, "package");

@@ -1,11 +1,16 @@
 #ifndef SSE_SCRIPT_MODULE_H
 #define SSE_SCRIPT_MODULE_H
 
+#include <lauxlib.h>
 #include <lua.h>
 
 /* The C half of the `sse` module, for its Lua half alone: require "sse.core". Each file of this
  * folder that binds a part of it adds its functions to the module's table. */
 void module_open(lua_State *L);
+
+/* Makes the metatable of a kind of userdata with these methods, and `gc` for one that is collected.
+ */
+void module_define_type(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction gc);
 
 /* Each adds its functions to the table on top of the stack. */
 void counters_open_module(lua_State *L);

@@ -155,10 +155,5 @@ void observer_open_module(lua_State *L)
     lua_setfield(L, -2, "observe");
     lua_pushcfunction(L, l_pattern_matches);
     lua_setfield(L, -2, "pattern_matches");
-    luaL_newmetatable(L, metatable);
-    luaL_newlib(L, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, l_observer_gc);
-    lua_setfield(L, -2, "__gc");
-    lua_pop(L, 1);
+    module_define_type(L, metatable, methods, l_observer_gc);
 }

@@ -275,10 +275,5 @@ void request_open_module(lua_State *L)
         {"method", l_method},   {"target", l_target},   {"address", l_address},
         {"start", l_start},     {"body", l_body},       {"header", l_header},
         {"headers", l_headers}, {"respond", l_respond}, {NULL, NULL}};
-    luaL_newmetatable(L, "sse.request");
-    luaL_newlib(L, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, l_request_gc);
-    lua_setfield(L, -2, "__gc");
-    lua_pop(L, 1);
+    module_define_type(L, "sse.request", methods, l_request_gc);
 }

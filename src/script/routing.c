@@ -218,10 +218,5 @@ void routing_open_module(lua_State *L)
     lua_setfield(L, -2, "router");
     lua_pushcfunction(L, l_use_router);
     lua_setfield(L, -2, "use_router");
-    luaL_newmetatable(L, "sse.router");
-    luaL_newlib(L, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, l_gc);
-    lua_setfield(L, -2, "__gc");
-    lua_pop(L, 1);
+    module_define_type(L, "sse.router", methods, l_gc);
 }

@@ -230,10 +230,5 @@ void timer_open_module(lua_State *L)
         {"place_of", l_place_of}, {"set_place", l_set_place}, {NULL, NULL}};
     static const luaL_Reg methods[] = {{"stop", l_timer_stop}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
-    luaL_newmetatable(L, "sse.timer");
-    luaL_newlib(L, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, l_timer_gc);
-    lua_setfield(L, -2, "__gc");
-    lua_pop(L, 1);
+    module_define_type(L, "sse.timer", methods, l_timer_gc);
 }

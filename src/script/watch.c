@@ -112,10 +112,5 @@ void watch_open_module(lua_State *L)
     static const luaL_Reg methods[] = {{"take", l_take}, {"close", l_close}, {NULL, NULL}};
     lua_pushcfunction(L, l_watch);
     lua_setfield(L, -2, "watch");
-    luaL_newmetatable(L, metatable);
-    luaL_newlib(L, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, l_close);
-    lua_setfield(L, -2, "__gc");
-    lua_pop(L, 1);
+    module_define_type(L, metatable, methods, l_close);
 }
