@@ -45,6 +45,11 @@ sse.get("/named", function()
   return sse.subscribe { bench, events = { "message" } }
 end)
 
+-- For counts of instructions: whatever the machine's pace, no heartbeat is among them.
+sse.get("/quiet/:channel", function(req)
+  return sse.subscribe { req.params.channel, heartbeat = "1h" }
+end)
+
 sse.get("/beating", function()
   return sse.subscribe { bench, heartbeat = "2s" }
 end)
