@@ -64,7 +64,8 @@ end
 local function threads(count)
   local workload = fanout(10000, 1, 100, { "bare", "router" })
   workload.name = "threads-" .. count
-  workload.title = ("10 000 subscribers, %d I/O threads on one core, one at a time, 100 B"):format(count)
+  local how_many = count == 1 and "1 I/O thread" or count .. " I/O threads"
+  workload.title = ("10 000 subscribers, %s on one core, one at a time, 100 B"):format(how_many)
   workload.server_options = { "--threads", tostring(count) }
   return workload
 end
