@@ -1,6 +1,7 @@
 -- Clients that send rubbish, half requests and too many at once, that reset connections in the middle of everything,
 -- while the script is busy now and then: the router lives, and who behaves gets every event.
 
+local seed = require "spec.support.seed"
 local uv = require "luv"
 local eventsource = require "spec.support.eventsource"
 local http = require "spec.support.http"
@@ -111,9 +112,7 @@ describe("a router among hostile clients", function()
 
   for _, threads in ipairs { 0, 2 } do
     it(("serves those that behave, with %d threads"):format(threads), function()
-      local seed = math.tointeger(tonumber(os.getenv "SEED")) or os.time() + threads
-      math.randomseed(seed)
-      io.write("[hostile SEED=", seed, "]")
+      seed("hostile", threads)
       local router = server.start(SCRIPT, { threads = threads, args = { "--stall-timeout", "500ms" } })
       local last = 0
       local reader = eventsource.open(router.port, "/news", { reconnect = false, on_event = function(event)

@@ -1,6 +1,7 @@
 -- Thousands of random steps: clients come, go, come back, stop reading and read on while events are published.
 -- A model that knows what was published says what each of them must have received.
 
+local seed = require "spec.support.seed"
 local uv = require "luv"
 local eventsource = require "spec.support.eventsource"
 local feeds = require "spec.stream.feeds"
@@ -190,9 +191,7 @@ describe("clients that come and go at random", function()
 
   for _, threads in ipairs { 0, 2 } do
     it(("miss nothing and get nothing twice, with %d threads"):format(threads), function()
-      local seed = math.tointeger(tonumber(os.getenv "SEED")) or os.time() + threads
-      math.randomseed(seed)
-      io.write("[churn SEED=", seed, "]")
+      seed("churn", threads)
       local declared = {}
       for index, name in ipairs(names) do
         declared[index] = ("sse.channel(%q, { history = 100000 })"):format(name)

@@ -1,6 +1,7 @@
 -- Logs that are too short for readers that stop at random: whatever is lost is told, nothing else is lost, and
 -- nothing comes twice.
 
+local seed = require "spec.support.seed"
 local uv = require "luv"
 local json = require "cjson"
 local eventsource = require "spec.support.eventsource"
@@ -107,9 +108,7 @@ describe("readers that stop at random before a short log", function()
 
   for _, threads in ipairs { 0, 2 } do
     it(("are told of each loss, with %d threads"):format(threads), function()
-      local seed = math.tointeger(tonumber(os.getenv "SEED")) or os.time() + threads
-      math.randomseed(seed)
-      io.write("[loss SEED=", seed, "]")
+      seed("loss", threads)
       local router = feeds.start(channels, { threads = threads })
       local publisher = http.connect(router.port)
       local readers, last = {}, 0

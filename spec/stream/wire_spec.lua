@@ -4,6 +4,7 @@ local eventsource = require "spec.support.eventsource"
 local feeds = require "spec.stream.feeds"
 local loop = require "spec.support.loop"
 local proxy = require "spec.support.proxy"
+local seed = require "spec.support.seed"
 local server = require "spec.support.server"
 
 local text = "a line\nanother \u{20AC}\u{1F600}\n\n  \r\nlast"
@@ -62,9 +63,7 @@ describe("over a wire that", function()
 
   for _, reset in ipairs { false, true } do
     it("breaks at random bytes, with " .. (reset and "RST" or "FIN"), function()
-      local seed = math.tointeger(tonumber(os.getenv "SEED")) or os.time()
-      math.randomseed(seed)
-      io.write("[wire SEED=", seed, "]")
+      seed "wire"
       wire = proxy.start(router.port)
       local seen = open(wire)
       seen.source:wait_open()

@@ -2,8 +2,9 @@
 -- environment.
 
 ---@param what string
-return function(what)
-  local seed = math.tointeger(tonumber(os.getenv "SEED")) or os.time()
+---@param variant integer? of loops that may begin in the same second and are to differ
+return function(what, variant)
+  local seed = math.tointeger(tonumber(os.getenv "SEED")) or os.time() + (variant or 0)
   math.randomseed(seed)
   io.write("[", what, " SEED=", seed, "]")
 end
