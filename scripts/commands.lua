@@ -24,15 +24,16 @@ end
 --- Names of channels, in order.
 ---@param wanted string? a pattern, or a part of the names
 ---@return string[]
+---@return integer count of all channels
 function M.channels(wanted)
-  local names = {}
-  for _, channel in ipairs(core.channels()) do
+  local names, all = {}, core.channels()
+  for _, channel in ipairs(all) do
     if is_meant(channel.name, wanted or "") then
       names[#names + 1] = channel.name
     end
   end
   table.sort(names)
-  return names
+  return names, #all
 end
 
 local function latest(channel)
@@ -41,14 +42,14 @@ local function latest(channel)
 end
 
 local function list_channels(wanted)
-  local names = M.channels(wanted)
+  local names, count = M.channels(wanted)
   out(("%-30s %8s %12s  %s"):format("channel", "events", "subscribers", "latest id"))
   for _, name in ipairs(names) do
     local channel = core.inspect(name, 1)
     out(("%-30s %8d %12d  %s"):format(show.plain(name), channel.length, channel.subscribers,
       show.plain(latest(channel))))
   end
-  out(("(%d of %d channels)"):format(#names, #core.channels()))
+  out(("(%d of %d channels)"):format(#names, count))
 end
 
 local function event_line(event)
@@ -64,7 +65,7 @@ local function inspect(rest)
   if not name then
     return out "usage: .inspect CHANNEL [COUNT]"
   elseif not channel then
-    local nearest = options.nearest(name, M.channels())
+    local nearest = options.nearest(name, (M.channels()))
     return out(("there is no channel '%s'%s"):format(show.plain(name),
       nearest and (" (did you mean '%s'?)"):format(show.plain(nearest)) or ""))
   end

@@ -2,7 +2,6 @@
 
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include "app/editor.h"
 #include "app/screen.h"
 #include "base/memory.h"
+#include "base/thread.h"
 
 enum state { STATE_OPEN, STATE_FINISHED, STATE_CLOSED };
 
@@ -301,17 +301,6 @@ static int open_screen(struct prompt *prompt)
     return screen_open(&prompt->screen);
 }
 
-/* Signals are the script thread's. */
-static int start_thread(struct prompt *prompt)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&prompt->thread, NULL, run, prompt);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return error;
-}
-
 static void free_prompt(struct prompt *prompt)
 {
     screen_close(&prompt->screen);
@@ -336,7 +325,8 @@ struct prompt *prompt_open(void (*ask_fn)(void *context), void *context)
     prompt->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     pthread_mutex_init(&prompt->mutex, NULL);
     bool ok = prompt->wake >= 0 && (!prompt->typed || open_screen(prompt) == 0);
-    if (!ok || start_thread(prompt) != 0) {
+    /* Signals are the script thread's. */
+    if (!ok || thread_start(&prompt->thread, run, prompt) != 0) {
         free_prompt(prompt);
         return NULL;
     }

@@ -1,7 +1,6 @@
 /* Wiring: makes the parts, connects them, runs them, and takes them apart. */
 #include "app/router.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 
 #include "base/log_line.h"
 #include "base/memory.h"
+#include "base/thread.h"
 #include "script/event.h"
 
 /* The loop's turns */
@@ -96,11 +96,7 @@ static void *run_worker(void *context)
 /* Signals are the script thread's. */
 static int start_worker(struct worker *worker)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&worker->thread, NULL, run_worker, worker);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int error = thread_start(&worker->thread, run_worker, worker);
     worker->started = error == 0;
     return -error;
 }

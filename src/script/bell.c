@@ -4,9 +4,9 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "script/clock.h"
 #include "script/module.h"
 #include "script/task.h"
-#include "script/timer.h"
 
 struct bell {
     uv_timer_t timer; /* of the wait's end */
@@ -97,7 +97,7 @@ static int l_wait(lua_State *L)
     struct task *task = task_require(L, "a source");
     bell->waiter = task;
     if (seconds >= 0)
-        timer_start(&bell->timer, on_timer, (uint64_t)ceil(seconds * 1000), 0);
+        clock_start_timer(&bell->timer, on_timer, (uint64_t)ceil(seconds * 1000), 0);
     return task_wait(L, task, cancel_wait, bell);
 }
 

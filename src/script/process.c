@@ -8,9 +8,9 @@
 #include "base/list.h"
 #include "base/log_line.h"
 #include "base/memory.h"
+#include "script/clock.h"
 #include "script/group.h"
 #include "script/guard.h"
-#include "script/timer.h"
 
 enum {
     LOOK = 50,         /* milliseconds between looks whether a group has ended */
@@ -88,11 +88,11 @@ void process_stop(struct process *process)
 {
     if (process->deadline > 0 || uv_is_closing((uv_handle_t *)&process->timer))
         return;
-    process->deadline = uv_hrtime() / 1000000 + process->grace;
+    process->deadline = clock_now() + process->grace;
     group_signal(process->group, SIGTERM);
     /* Those that are stopped notice it only when they go on. */
     group_signal(process->group, SIGCONT);
-    timer_start(&process->timer, on_look, 0, LOOK);
+    clock_start_timer(&process->timer, on_look, 0, LOOK);
 }
 
 void process_close(struct process *process)

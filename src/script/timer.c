@@ -6,6 +6,7 @@
 #include "base/log_line.h"
 #include "base/memory.h"
 #include "script/call.h"
+#include "script/clock.h"
 #include "script/module.h"
 #include "script/task.h"
 
@@ -75,15 +76,6 @@ static uint64_t milliseconds(double seconds)
     return seconds > 0 ? (uint64_t)ceil(seconds * 1000) : 1;
 }
 
-/* The loop's time stands still while a turn goes on. Brought up to date (uv_update_time), it would
- * make timers due in the turn that starts them, and many that sleep for a moment would leave no
- * turn for the sockets. */
-void timer_start(uv_timer_t *handle, uv_timer_cb callback, uint64_t wait, uint64_t repeat)
-{
-    uint64_t now = uv_hrtime() / 1000000, turn = uv_now(handle->loop);
-    uv_timer_start(handle, callback, wait + (now > turn ? now - turn : 0), repeat);
-}
-
 /* sse.sleep */
 
 static void on_wake(uv_timer_t *handle)
@@ -106,7 +98,7 @@ static int l_sleep(lua_State *L)
     struct task *task = task_require(L, "sse.sleep");
     struct timer *timer = new_timer(vm_of(L));
     timer->sleeper = task;
-    timer_start(&timer->handle, on_wake, milliseconds(seconds), 0);
+    clock_start_timer(&timer->handle, on_wake, milliseconds(seconds), 0);
     return task_wait(L, task, cancel_sleep, timer);
 }
 
@@ -151,7 +143,7 @@ static int l_timer(lua_State *L)
     lua_pushvalue(L, 3);
     timer->function = luaL_ref(L, LUA_REGISTRYINDEX);
     uint64_t interval = milliseconds(seconds);
-    timer_start(&timer->handle, on_tick, interval, repeats ? interval : 0);
+    clock_start_timer(&timer->handle, on_tick, interval, repeats ? interval : 0);
     return 1;
 }
 

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 
 #include "base/memory.h"
-#include "script/timer.h"
+#include "script/clock.h"
 
 enum {
     BODY_LIMIT = 262144, /* bytes that wait for a reader before the server has to wait, too */
@@ -144,7 +144,7 @@ static int on_timer(CURLM *multi, long timeout, void *context)
         uv_timer_stop(&client->timer);
         return 0;
     }
-    timer_start(&client->timer, on_timeout, (uint64_t)timeout, 0);
+    clock_start_timer(&client->timer, on_timeout, (uint64_t)timeout, 0);
     return 0;
 }
 
