@@ -1,4 +1,5 @@
 // What Chromium's EventSource receives from `url`: the first `count` events, of type "message" and `names`.
+// Reports each "open", and the "first" event.
 
 import { browser, report } from "./driver.mjs";
 
@@ -13,6 +14,9 @@ function collect({ url, count, names, credentials }) {
       resolve({ events, states, reason });
     };
     const take = (event) => {
+      if (events.length === 0) {
+        window.reportFirst();
+      }
       if (events.length < count) {
         events.push({ event: event.type, data: event.data, id: event.lastEventId });
       }
@@ -40,6 +44,7 @@ function collect({ url, count, names, credentials }) {
 browser(async ({ page, ...input }) => {
   const origin = new URL(input.url).origin;
   await page.exposeFunction("reportOpen", () => report("open"));
+  await page.exposeFunction("reportFirst", () => report("first"));
   await page.route((url) => url.pathname === "/blank-page-of-the-spec", (route) =>
     route.fulfill({ contentType: "text/html", body: "<!doctype html><title>spec</title>" }),
   );

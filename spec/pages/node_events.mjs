@@ -1,5 +1,5 @@
 // What the npm package `eventsource` receives from `url`: the first `count` events, of type "message" and
-// `names`; `headers` go with each request.
+// `names`; `headers` go with each request. Reports each "open", and the "first" event.
 
 import { EventSource } from "eventsource";
 import { node, report } from "./driver.mjs";
@@ -16,6 +16,9 @@ node(({ url, count = 1, names = [], headers = {} }) =>
       resolve({ events, states, reason });
     };
     const take = (event) => {
+      if (events.length === 0) {
+        report("first");
+      }
       events.push({ event: event.type, data: event.data, id: event.lastEventId });
       if (events.length === count) {
         finish("enough");

@@ -43,6 +43,9 @@ local function check_resumption(script)
   })
   session:wait_report "open"
   local ids = publish(router, 1, 1)
+  -- Without an id there is nothing to resume from, and Chromium may throw away what it had not read when a
+  -- connection breaks.
+  session:wait_report "first"
   local opened = 1
   for n = 2, count - 1 do
     if n % 15 == 0 then
