@@ -46,7 +46,7 @@ describe("examples/latest.lua", function()
     local function listen(path, options)
       return eventsource.open(router.port, path, options)
     end
-    local session = page.start("wire.mjs", { url = router.url .. "/", count = 3 })
+    local session = page.start("wire.mjs", { url = router.url .. "/", count = 4 })
     local watcher = curl.start { router.url .. "/latest?type=news,weather,stock" }
     local listeners = {
       [listen "/latest"] = "news weather stock",
@@ -92,7 +92,8 @@ describe("examples/latest.lua", function()
     local shown = session:finish()
     assert.equal("/latest?type=news,stock", shown.path)
     assert.equal("retry: 3000", shown.frames[2])
-    assert.matches("^id: %S+\nevent: %a+\ndata: {", shown.frames[3])
+    assert.matches("^: position\nid: %S+$", shown.frames[3])
+    assert.matches("^id: %S+\nevent: %a+\ndata: {", shown.frames[4])
     assert.is_nil(table.concat(shown.frames, "\n"):find "weather")
   end)
 

@@ -39,7 +39,7 @@ describe("examples/private.lua", function()
 
   it("lets those listen who know the token", function()
     local router = start()
-    local session = page.start("wire.mjs", { url = router.url .. "/#/events?token=" .. in_query, count = 2 })
+    local session = page.start("wire.mjs", { url = router.url .. "/#/events?token=" .. in_query, count = 3 })
     local node = page.start("node_events.mjs", {
       url = router.url .. "/events", headers = bearer(token), names = { "secret" },
     })
@@ -55,7 +55,7 @@ describe("examples/private.lua", function()
     assert.equal("secret", node:finish().events[1].event)
     local shown = session:finish()
     assert.equal("Live", shown.state)
-    assert.matches("event: secret\ndata: {", shown.frames[2])
+    assert.matches("event: secret\ndata: {", shown.frames[3])
     assert_silent(router)
   end)
 

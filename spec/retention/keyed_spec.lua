@@ -152,7 +152,8 @@ for _, durable in ipairs { false, true } do
       local reader = support.open(router, "channels=stock", nil, { receive_buffer = 4096 }):wait_open()
       reader:pause()
       local count = 3000
-      http.post(router.port, "/ticks?size=5000&count=" .. count, "", nil, { seconds = 30 })
+      local ticks = http.post(router.port, "/ticks?size=5000&count=" .. count, "", nil, { seconds = 30 })
+      assert.equal(204, ticks.status)
       loop.eventually(function()
         return support.stats(router).published >= count
       end, 30, "all to be published")

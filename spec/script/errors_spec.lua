@@ -65,7 +65,7 @@ sse.get("/caught", function()
   local ok2, e2 = xpcall(error, function(m) return "handled " .. m end, "x")
   return { ok, e.code, ok2, e2 }
 end)
-]], { args = { "--budget", "10s" } })
+]])
   end)
   teardown(server.stop_all)
 

@@ -14,7 +14,7 @@ sse.every("10ms", function() sse.publish("ticks", "tick") end)
 ]]
 
 local function start(text, args)
-  return server.start(preamble .. text, { args = args or { "--memory", "32M", "--budget", "30s" } })
+  return server.start(preamble .. text, { args = args or { "--memory", "32M" } })
 end
 
 --- Expects 500 and the message, and that others go on.

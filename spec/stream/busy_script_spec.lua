@@ -40,7 +40,7 @@ local function script(heartbeat)
 end
 
 local function start(threads, args)
-  return server.start(script(1), { threads = threads, args = args or { "--budget", "60s" } })
+  return server.start(script(1), { threads = threads, args = args })
 end
 
 --- A reader that collects numbers.

@@ -82,6 +82,30 @@ describe("a client that nobody here wrote", function()
     check_resumption "browser_events.mjs"
   end)
 
+  it("is Chromium's EventSource, which misses nothing before the first event with an id, either", function()
+    if page.missing() then
+      pending(page.missing())
+    end
+    local router = feeds.start [[
+      sse.get("/hello", function()
+        return sse.subscribe { "a", retry = "20ms", first = { { data = "hello" } } }
+      end)
+    ]]
+    local wire = proxy.start(router.port)
+    local session = page.start("browser_events.mjs", {
+      url = ("http://127.0.0.1:%d/hello"):format(wire.port),
+      count = 3,
+    })
+    session:wait_report "first"
+    wire:refuse(true)
+    wire:cut()
+    local ids = feeds.publish(router, { { channel = "a", data = "while it was away" } })
+    wire:refuse(false)
+    local events = session:finish().events
+    assert.same({ "hello", "hello", "while it was away" }, { events[1].data, events[2].data, events[3].data })
+    assert.equal(ids[1], events[3].id)
+  end)
+
   it("is the npm package eventsource, which resumes", function()
     if page.missing() then
       pending(page.missing())
@@ -124,10 +148,10 @@ describe("a client that nobody here wrote", function()
       sse.post("/close", function() sse.channel "a":close() return 204 end)
     ]]
     local reader = curl.start { "--http1.0", router.url .. "/stream?channels=a" }
-    reader:wait_line("stdout", "^:$")
+    local position = reader:wait_line("stdout", "^id: %w+%-0$")
     feeds.publish(router, { { channel = "a", id = "1", data = "x" } })
     curl.run { "-X", "POST", router.url .. "/close" }
     assert.equal(0, (reader:wait_exit()))
-    assert.same({ ":", "", "id: 1", "data: x", "" }, reader.stdout)
+    assert.same({ ":", "", ": position", position, "", "id: 1", "data: x", "" }, reader.stdout)
   end)
 end)

@@ -79,14 +79,12 @@ end)
 
 ]]
 
---- Starts the binary with the script and `more` behind it. Options: as for `server.start`. On a machine that has
---- other things to do, no script runs out of its time here.
+--- Starts the binary with the script and `more` behind it. Options: as for `server.start`.
 ---@param more string|nil
 ---@param options table|nil
 ---@return support.Server
 function M.start(more, options)
   options = options or {}
-  options.args = table.move(options.args or {}, 1, #(options.args or {}), 3, { "--budget", "60s" })
   options.seconds = 30
   return server.start(script .. (more or ""), options)
 end

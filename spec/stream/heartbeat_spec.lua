@@ -14,9 +14,13 @@ local function open(router, query, options)
   return eventsource.open(router.port, "/stream?" .. query, options):wait_open()
 end
 
---- The comments behind the first one, which opens the stream.
+--- The empty comments behind the first one, which opens the stream.
 local function heartbeats(reader)
-  return #reader.comments - 1
+  local count = -1
+  for _, text in ipairs(reader.comments) do
+    count = count + (text == "" and 1 or 0)
+  end
+  return count
 end
 
 local function wait_heartbeats(reader, count)
@@ -89,7 +93,7 @@ describe("heartbeats", function()
     end
     assert.equal(0, heartbeats(slower))
     assert.equal(0, heartbeats(never))
-    assert.equal("", silent[1].comments[2])
+    assert.equal("", silent[1].comments[3])
   end)
 
   it("stay away while events come, and come again after them", function()
@@ -121,7 +125,7 @@ describe("heartbeats", function()
     local connection = http.connect(router.port)
     connection:send "GET /stream?channels=a&heartbeat=50ms HTTP/1.0\r\nHost: localhost\r\n\r\n"
     loop.wait_until(function()
-      return connection:unread():find "\r\n\r\n:\n\n:\n\n:\n\n"
+      return connection:unread():find "\nid: %S+\n\n:\n\n:\n\n"
     end, nil, "bare comments")
   end)
 end)

@@ -61,6 +61,50 @@ describe("a stream that comes back", function()
     end
   end)
 
+  it("misses nothing when it had no event yet, either", function()
+    fill(router, "a", 3)
+    local cases = {
+      ["channels=a"] = { 4, 5 },
+      ["channels=a,none"] = { 4, 5 },
+      ["channels=*"] = { 4, 5 },
+      ["channels=a&start=latest"] = { 4, 5 },
+      ["channels=a&step=2"] = { 4 },
+    }
+    for query, expected in pairs(cases) do
+      local first = open(router, query)
+      loop.wait_until(function()
+        return first.last_event_id ~= ""
+      end, nil, "an id from " .. query)
+      first:close()
+      assert.equal(0, first.received, "an id alone is no event")
+      fill(router, "a", 2, 4)
+      local back = open(router, query, first.last_event_id)
+      assert.same(expected, feeds.numbers(back:take(#expected)), query)
+    end
+  end)
+
+  it("is told its position where events will not tell it, and only there", function()
+    local ids = fill(router, "a", 3)
+    local cases = {
+      { "channels=none" },
+      { "channels=a", id = ids[2] },
+      -- What is replayed brings ids; a position behind it would make it lost.
+      { "channels=a&history=2" },
+      { "channels=a&start=earliest" },
+      { "channels=b&start=earliest", position = ids[3] },
+      { "channels=b", id = "another life-1", position = ids[3] },
+    }
+    for _, case in ipairs(cases) do
+      local connection = http.connect(router.port)
+      connection:request("GET", "/stream?" .. case[1], case.id and { { "Last-Event-ID", case.id } })
+      local opening = loop.wait_until(function()
+        return connection:unread():match "\r\n\r\n%x+\r\n(:\n\n.-)\r\n"
+      end, nil, "the beginning of " .. case[1])
+      assert.equal(case.position, opening:match "\n\n: position\nid: ([^\n]*)\n\n$", case[1])
+      connection:close()
+    end
+  end)
+
   it("goes on with another set of channels than it had", function()
     local ids = fill(router, "a,b", 20)
     local reader = open(router, "channels=b", ids[10])

@@ -54,8 +54,11 @@ local function check_binary()
   end
 end
 
+--- On a machine that has other things to do no script runs out of its time, unless a spec is about that.
+local patience = { "--budget", "60s" }
+
 local function command_line(script, options, listen)
-  local args = append({ absolute(M.binary) }, words(os.getenv "SSE_ROUTER_ARGS"))
+  local args = append(append({ absolute(M.binary) }, patience), words(os.getenv "SSE_ROUTER_ARGS"))
   for _, address in ipairs(listen) do
     append(args, { "--listen", address })
   end

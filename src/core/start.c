@@ -210,15 +210,6 @@ static bool is_deep(const struct subscription *subscription, uint64_t cursor)
     return false;
 }
 
-static bool any_keeps(const struct subscription *subscription)
-{
-    for (uint32_t i = 0; i < subscription->channel_count; i++) {
-        if (channel_keeps(subscription->channels[i].channel))
-            return true;
-    }
-    return false;
-}
-
 static uint64_t oldest_of(const struct subscription *subscription)
 {
     uint64_t oldest = 0;
@@ -236,7 +227,7 @@ void subscription_resolve(struct hub *hub, struct subscription *subscription,
     *out = (struct start_result){.oldest = oldest_of(subscription), .latest = hub->appended};
     if (start->kind != START_LATEST && subscription->group != NULL)
         hub_judge(hub, subscription, 0);
-    switch (any_keeps(subscription) ? start->kind : START_LATEST) {
+    switch (subscription_keeps(subscription) ? start->kind : START_LATEST) {
     case START_LATEST:
         out->cursor = hub->appended;
         break;

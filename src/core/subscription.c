@@ -159,6 +159,15 @@ static void drop_channel(struct hub *hub, struct subscription *subscription, uin
     *link = subscription->channels[--subscription->channel_count];
 }
 
+bool subscription_keeps(const struct subscription *subscription)
+{
+    for (uint32_t i = 0; i < subscription->channel_count; i++) {
+        if (channel_keeps(subscription->channels[i].channel))
+            return true;
+    }
+    return false;
+}
+
 /* Patterns */
 
 /* A channel that comes or goes. */

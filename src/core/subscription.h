@@ -48,6 +48,9 @@ struct subscription {
     uint32_t pattern_count;
 };
 
+/* Whether any of its channels keeps history, so that its streams can be resumed. */
+bool subscription_keeps(const struct subscription *subscription);
+
 /* A channel was opened: it joins the subscriptions whose pattern matches. */
 void subscription_extend(struct hub *hub, struct channel *channel);
 /* A channel goes: it leaves the subscriptions that have it by a pattern. */

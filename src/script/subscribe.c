@@ -172,10 +172,32 @@ static bool push_reset(lua_State *L, struct vm *vm, const struct plan *plan,
     return call_function(vm, L, 3, 1) == CALL_DONE;
 }
 
+/* Whether the client gets to know its position only here: it has no id that could be resumed from,
+ * and nothing is to be replayed that would bring one. */
+static bool wants_position(const struct subscription *subscription, const struct plan *plan,
+                           const struct start_result *result)
+{
+    bool knows = plan->start.kind == START_ID && result->reset == RESET_NONE;
+    bool replays = result->deep || (result->cursor < result->latest && result->oldest > 0);
+    bool resumable = subscription_keeps(subscription) || subscription->pattern_count > 0;
+    return resumable && !knows && !replays;
+}
+
+/* An id without data is no event, but sets the client's last event ID (HTML standard, 9.2.6). */
+static void append_position(struct buffer *out, const struct hub *hub, uint64_t sequence)
+{
+    buffer_append_text(out, ": position\nid: ");
+    buffer_append_text(out, hub->epoch);
+    buffer_append_byte(out, '-');
+    buffer_append_number(out, sequence);
+    buffer_append_text(out, "\n\n");
+}
+
 /* Pushes what comes before any event of the channels: a comment, so that the client sees the stream
- * open, `retry`, the news of a loss, and the events for this client alone. */
-static bool push_opening(lua_State *L, struct vm *vm, const struct plan *plan,
-                         const struct start_result *result)
+ * open, `retry`, the news of a loss, the events for this client alone, and last its position, so
+ * that it misses nothing when its connection breaks before it had an event with an id. */
+static bool push_opening(lua_State *L, struct vm *vm, const struct subscription *subscription,
+                         const struct plan *plan, const struct start_result *result)
 {
     struct buffer out = {0};
     buffer_append_text(&out, ":\n\n");
@@ -191,6 +213,8 @@ static bool push_opening(lua_State *L, struct vm *vm, const struct plan *plan,
         buffer_append(&out, text, length);
     }
     buffer_append_slice(&out, plan->first);
+    if (wants_position(subscription, plan, result))
+        append_position(&out, vm->hub, result->latest);
     lua_pushlstring(L, out.data, out.length);
     buffer_deinit(&out);
     return true;
@@ -220,7 +244,7 @@ static int l_subscribe(lua_State *L)
         return 0;
     }
     resume_resolve(vm, subscription, &plan.start, &result);
-    if (!push_opening(L, vm, &plan, &result)) {
+    if (!push_opening(L, vm, subscription, &plan, &result)) {
         hub_unsubscribe(vm->hub, subscription);
         response_free(head);
         return lua_error(L);
