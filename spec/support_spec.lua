@@ -167,7 +167,7 @@ describe("the server", function()
     local for_all = os.getenv "SSE_ROUTER_ARGS"
     assert.equal(
       (for_all and for_all .. " " or "")
-        .. "--listen 127.0.0.1:0 --listen unix:/tmp/some socket --threads 0 --log-level debug "
+        .. "--budget 60s --listen 127.0.0.1:0 --listen unix:/tmp/some socket --threads 0 --log-level debug "
         .. router.script .. "\n",
       router:log()
     )

@@ -18,8 +18,8 @@ sse.get("/bad-header", function() return 200, "", { Vary = "a\nb" } end)
 sse.get("/forever", function() while true do end end)
 ]]
 
-local function start(cors)
-  return support.start { script = 'local sse = require "sse"\n' .. cors .. "\n" .. ROUTES }
+local function start(cors, args)
+  return support.start { script = 'local sse = require "sse"\n' .. cors .. "\n" .. ROUTES, args = args }
 end
 
 local function preflight(router, path, headers)
@@ -60,7 +60,7 @@ describe("sse.cors \"*\"", function()
   end)
 
   it("lets pages read that the script failed, too", function()
-    local router = start 'sse.cors "*"'
+    local router = start('sse.cors "*"', { "--budget", "1s" })
     for _, path in ipairs { "/fails", "/fails-late", "/guarded", "/bad-header", "/forever" } do
       local response = http.get(router.port, path, { Origin = "https://page.example" })
       assert.same({ 500, "*", "no-store", "Internal Server Error\n" }, {

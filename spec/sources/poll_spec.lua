@@ -19,13 +19,13 @@ describe("sse.poll", function()
     return "http://127.0.0.1:" .. toy.port .. "/data"
   end
 
-  local function poll(url, fn, options)
+  local function poll(url, fn, options, args)
     router = server.start(([[
       local sse = require "sse"
       local poll = sse.poll(%q, "20ms", %s, %s)
       sse.post("/stop", function() poll:stop() return 204 end)
       sse.get("/stats", function() return sse.stats() end)
-    ]]):format(url, fn or "function(response) sse.log.info('got', response.body) end", options or "nil"))
+    ]]):format(url, fn or "function(response) sse.log.info('got', response.body) end", options or "nil"), { args = args })
   end
 
   local function wait_requests(count)
@@ -93,7 +93,7 @@ describe("sse.poll", function()
       state.count = (state.count or 0) + 1
       if state.count < 3 then error "not yet" end
       sse.log.info "done"
-    end]])
+    end]], nil, { "--budget", "1s" })
     router:wait_log "done"
     assert.equal(2, http.get(router.port, "/stats"):json().script_errors)
     assert.matches("not yet\n%s+stack traceback", router:log())
@@ -108,7 +108,7 @@ describe("sse.poll", function()
       state.count = (state.count or 0) + 1
       if state.count == 1 then while true do end end
       sse.log.info "done"
-    end]])
+    end]], nil, { "--budget", "1s" })
     router:wait_log "done"
   end)
 

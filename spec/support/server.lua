@@ -58,7 +58,7 @@ end
 local patience = { "--budget", "60s" }
 
 local function command_line(script, options, listen)
-  local args = append(append({ absolute(M.binary) }, patience), words(os.getenv "SSE_ROUTER_ARGS"))
+  local args = append(append({ absolute(M.binary) }, words(os.getenv "SSE_ROUTER_ARGS")), patience)
   for _, address in ipairs(listen) do
     append(args, { "--listen", address })
   end
