@@ -19,13 +19,15 @@ describe("sse.poll", function()
     return "http://127.0.0.1:" .. toy.port .. "/data"
   end
 
+  local prints = "function(response) sse.log.info('got', response.body) end"
+
   local function poll(url, fn, options, args)
     router = server.start(([[
       local sse = require "sse"
       local poll = sse.poll(%q, "20ms", %s, %s)
       sse.post("/stop", function() poll:stop() return 204 end)
       sse.get("/stats", function() return sse.stats() end)
-    ]]):format(url, fn or "function(response) sse.log.info('got', response.body) end", options or "nil"), { args = args })
+    ]]):format(url, fn or prints, options or "nil"), { args = args })
   end
 
   local function wait_requests(count)

@@ -7,7 +7,9 @@ local uv = require "luv"
 local log = io.stderr
 local script, listen = nil, {}
 
-local takes_value = { ["--listen"] = true, ["--threads"] = true, ["--log-level"] = true, ["-e"] = true, ["--budget"] = true }
+local takes_value = {
+  ["--listen"] = true, ["--threads"] = true, ["--log-level"] = true, ["--budget"] = true, ["-e"] = true,
+}
 
 local at = 1
 while arg[at] do
