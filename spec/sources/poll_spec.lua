@@ -95,7 +95,7 @@ describe("sse.poll", function()
       state.count = (state.count or 0) + 1
       if state.count < 3 then error "not yet" end
       sse.log.info "done"
-    end]], nil, { "--budget", "1s" })
+    end]])
     router:wait_log "done"
     assert.equal(2, http.get(router.port, "/stats"):json().script_errors)
     assert.matches("not yet\n%s+stack traceback", router:log())

@@ -125,7 +125,7 @@ describe("heartbeats", function()
     local connection = http.connect(router.port)
     connection:send "GET /stream?channels=a&heartbeat=50ms HTTP/1.0\r\nHost: localhost\r\n\r\n"
     loop.wait_until(function()
-      return connection:unread():find "\nid: %S+\n\n:\n\n:\n\n"
+      return connection:unread():find "\r\n\r\n:\n\n: position\nid: %S+\n\n:\n\n:\n\n"
     end, nil, "bare comments")
   end)
 end)

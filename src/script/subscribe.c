@@ -148,9 +148,10 @@ static void read_beginning(lua_State *L, int start, int first, struct plan *plan
 
 static void set_id(lua_State *L, const char *field, const struct vm *vm, uint64_t sequence)
 {
+    char id[HUB_ID_MAX];
     if (sequence == 0)
         return;
-    lua_pushfstring(L, "%s-%I", vm->hub->epoch, (lua_Integer)sequence);
+    lua_pushlstring(L, id, hub_write_id(vm->hub, sequence, id));
     lua_setfield(L, -2, field);
 }
 
@@ -186,10 +187,9 @@ static bool wants_position(const struct subscription *subscription, const struct
 /* An id without data is no event, but sets the client's last event ID (HTML standard, 9.2.6). */
 static void append_position(struct buffer *out, const struct hub *hub, uint64_t sequence)
 {
+    char id[HUB_ID_MAX];
     buffer_append_text(out, ": position\nid: ");
-    buffer_append_text(out, hub->epoch);
-    buffer_append_byte(out, '-');
-    buffer_append_number(out, sequence);
+    buffer_append(out, id, hub_write_id(hub, sequence, id));
     buffer_append_text(out, "\n\n");
 }
 
